@@ -1,0 +1,115 @@
+"""Between JSON text and event values. Nothing that a peer sends makes ``decode_*`` raise.
+
+The decoders are built once from the classes in ``events``; msgspec does JSON, base64 and type checks in C.
+"""
+
+from functools import reduce
+from operator import or_
+from typing import Any
+
+import msgspec
+
+from voice_agent.realtime import events
+from voice_agent.realtime.events import (
+    AudioFormat,
+    ClientEvent,
+    Malformed,
+    ServerEvent,
+    Unrecognised,
+)
+
+MAX_FRAME_BYTES = 32 * 1024 * 1024
+"""A frame above this is a fault: OpenAI bounds audio at 15 MiB an event, before base64."""
+
+
+def _tagged(base: type) -> Any:
+    """The union of all event classes below ``base``, for a tagged decoder."""
+    classes = [
+        cls
+        for cls in vars(events).values()
+        if isinstance(cls, type) and issubclass(cls, base) and "." in str(cls.__struct_config__.tag)
+    ]
+    if base is ServerEvent:
+        classes.append(events.ServerError)
+    return reduce(or_, classes)
+
+
+class _Envelope(msgspec.Struct):
+    type: str
+
+
+_encoder = msgspec.json.Encoder()
+_server_decoder = msgspec.json.Decoder(_tagged(ServerEvent))
+_client_decoder = msgspec.json.Decoder(_tagged(ClientEvent))
+_envelope_decoder = msgspec.json.Decoder(_Envelope)
+
+
+def encode(event: ClientEvent | ServerEvent) -> bytes:
+    """The wire form of an event: one JSON object, UTF-8."""
+    return _encoder.encode(event)
+
+
+def decode_server(frame: str | bytes) -> ServerEvent | Unrecognised | Malformed:
+    """What a server said."""
+    try:
+        event: ServerEvent = _server_decoder.decode(frame)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        return _explain(frame, error, _SERVER_TYPES)
+    return event
+
+
+def decode_client(frame: str | bytes) -> ClientEvent | Unrecognised | Malformed:
+    """What a client said."""
+    try:
+        event: ClientEvent = _client_decoder.decode(frame)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        return _explain(frame, error, _CLIENT_TYPES)
+    return event
+
+
+def _tags(base: type) -> frozenset[str]:
+    return frozenset(str(cls.__struct_config__.tag) for cls in _tagged(base).__args__)
+
+
+_SERVER_TYPES = _tags(ServerEvent)
+_CLIENT_TYPES = _tags(ClientEvent)
+
+
+def _explain(frame: str | bytes, error: Exception, types: frozenset[str]) -> Unrecognised | Malformed:
+    try:
+        kind = _envelope_decoder.decode(frame).type
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return Malformed(type="", reason=str(error))
+    return Malformed(type=kind, reason=str(error)) if kind in types else Unrecognised(type=kind)
+
+
+# ----------------------------------------------------------------------------- effective formats
+
+
+class _Direction(msgspec.Struct):
+    format: AudioFormat | None = None
+
+
+class _Audio(msgspec.Struct):
+    input: _Direction | None = None
+    output: _Direction | None = None
+
+
+class _Effective(msgspec.Struct):
+    audio: _Audio | None = None
+
+
+_effective_decoder = msgspec.json.Decoder(_Effective)
+
+
+def effective_rates(session: msgspec.Raw) -> tuple[int | None, int | None]:
+    """Input and output sample rate in Hz that a server's session object states; ``None`` where it states none."""
+    try:
+        audio = _effective_decoder.decode(session).audio
+    except msgspec.DecodeError:
+        return None, None
+    if audio is None:
+        return None, None
+    given = audio.input and audio.input.format, audio.output and audio.output.format
+    rate_in, rate_out = (form.rate if form else None for form in given)
+    return rate_in, rate_out
