@@ -24,14 +24,13 @@ MAX_FRAME_BYTES = 32 * 1024 * 1024
 
 def _tagged(base: type) -> Any:
     """The union of all event classes below ``base``, for a tagged decoder."""
-    classes = [
-        cls
-        for cls in vars(events).values()
-        if isinstance(cls, type) and issubclass(cls, base) and "." in str(cls.__struct_config__.tag)
-    ]
-    if base is ServerEvent:
-        classes.append(events.ServerError)
-    return reduce(or_, classes)
+    return reduce(or_, [cls for cls in vars(events).values() if _is_event(cls) and issubclass(cls, base)])
+
+
+def _is_event(cls: Any) -> bool:
+    """Wire names are dotted, but for ``error``; the abstract bases have their class names as tags."""
+    tag = isinstance(cls, type) and issubclass(cls, msgspec.Struct) and cls.__struct_config__.tag
+    return isinstance(tag, str) and ("." in tag or tag == "error")
 
 
 class _Envelope(msgspec.Struct):

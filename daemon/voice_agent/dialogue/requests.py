@@ -1,0 +1,84 @@
+"""When the model may be asked to speak: one ``response.create`` at a time, and only into silence.
+
+A server makes one response at a time. Asking while it makes another is refused, and servers also start
+responses by themselves when the user stops speaking, so a request can lose a race. The request stays
+*wanted* until it is granted or its turn is over.
+"""
+
+from dataclasses import dataclass
+
+from voice_agent.realtime.events import CreateResponse
+
+REFUSED_PAUSE_S = 1.0
+"""A refused request waits this long, unless a response ends before: no tight loop against a confused server."""
+
+PATIENCE_S = 10.0
+"""A request that is neither granted nor refused within this time is taken for lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    event_id: str
+    turn: int
+    at: float
+
+
+class ResponseRequests:
+    """At most one wanted and one outstanding request."""
+
+    def __init__(self) -> None:
+        self._asked: _Asked | None = None
+        self._wanted_for: int | None = None
+        self._not_before = 0.0
+        self._count = 0
+
+    @property
+    def pending(self) -> bool:
+        """A request is wanted or outstanding."""
+        return self._asked is not None or self._wanted_for is not None
+
+    @property
+    def deadline(self) -> float | None:
+        """When ``next_request`` wants to be asked again (monotonic seconds)."""
+        if self._asked:
+            return self._asked.at + PATIENCE_S
+        return self._not_before if self._wanted_for is not None else None
+
+    def want(self, turn: int) -> None:
+        """The model should speak in ``turn``."""
+        self._wanted_for = turn
+
+    def next_request(self, turn: int, *, now: float) -> CreateResponse | None:
+        """The event to send, when nothing outstanding forbids it. The caller knows that the server is free."""
+        if self._asked and now >= self._asked.at + PATIENCE_S:
+            self._asked = None
+        if self._wanted_for is not None and self._wanted_for != turn:
+            self._wanted_for = None
+        if self._wanted_for is None or self._asked or now < self._not_before:
+            return None
+        self._count += 1
+        self._asked = _Asked(f"create_{self._count}", turn, now)
+        self._wanted_for = None
+        return CreateResponse(event_id=self._asked.event_id)
+
+    def take_granted(self) -> int | None:
+        """A response began: the turn that had asked for one, if any had."""
+        asked, self._asked = self._asked, None
+        return asked.turn if asked else None
+
+    def was_refused(self, event_id: str | None, *, busy: bool, now: float) -> bool:
+        """Whether the refusal concerns our request. ``busy``: the server was making another response."""
+        asked = self._asked
+        if asked is None or not (event_id == asked.event_id or (busy and not event_id)):
+            return False
+        self._asked = None
+        if busy:
+            self._wanted_for = asked.turn
+            self._not_before = now + REFUSED_PAUSE_S
+        return True
+
+    def server_is_free(self) -> None:
+        """A response ended: a refused request need not wait any longer."""
+        self._not_before = 0.0
+
+

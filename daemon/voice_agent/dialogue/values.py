@@ -1,0 +1,213 @@
+"""What crosses the border of the core: moments in, commands and facts out. All frozen."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from voice_agent.errors import SessionError
+from voice_agent.realtime.events import ClientEvent
+
+
+class Moment(NamedTuple):
+    """When, on both of our clocks: the only way that time and audio enter the core.
+
+    ``now``: monotonic seconds. ``queued``: the playout position at which the next sample played will stand.
+    ``played``: the position up to which sound has left the loudspeaker. Positions count samples at the
+    output rate and never wrap.
+    """
+
+    now: float
+    queued: int
+    played: int
+
+
+# ----------------------------------------------------------------------------------------- commands
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Put an event into the outbox."""
+
+    event: ClientEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Append whole samples (PCM16) to the playout. ``starts``: an item begins, so a pause before it is no gap."""
+
+    pcm: bytes
+    starts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Stop sounding now and forget what is queued."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the model made. ``arguments``: JSON text, not yet validated."""
+
+    call_id: str
+    name: str
+    arguments: str
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    """Run a tool and report its ``ToolOutcome``."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The session is ready, at these rates (Hz). The daemon obeys them, whatever it asked for."""
+
+    input_rate: int
+    output_rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """This connection is of no more use."""
+
+    error: SessionError
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Let the observers know a fact."""
+
+    fact: "Fact"
+
+
+Command = Send | Play | Silence | RunTool | Granted | Abandon | Tell
+
+
+class ToolOutcome(NamedTuple):
+    """A tool's answer. ``output``: the text for the model; ``ok`` is false when it describes a failure."""
+
+    call_id: str
+    output: str
+    ok: bool
+    seconds: float
+
+
+# -------------------------------------------------------------------------------------------- facts
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted:
+    """The user began to speak. ``interrupts``: the agent was still to be heard."""
+
+    turn: int
+    interrupts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UserStopped:
+    """The server's endpointing decided that the user has finished."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserSaid:
+    """What the user said, as the server understood it. Private: never logged unless asked for."""
+
+    turn: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FirstSound:
+    """The answer's first sample left the loudspeaker, this long after the user had stopped.
+
+    ``model_s`` is the part that passed before the answer's first audio arrived.
+    """
+
+    turn: int
+    seconds: float
+    model_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSaid:
+    """An item of an answer has ended. ``text`` is what the model wrote; ``heard_ms`` of ``sent_ms`` sounded."""
+
+    turn: int
+    item_id: str
+    text: str
+    heard_ms: int
+    sent_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Silenced:
+    """The user's speech silenced the agent: items cut, and how much of the last audible one was heard."""
+
+    turn: int
+    items: int
+    heard_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """The model called a tool. ``here`` is false for tools that run on the server."""
+
+    turn: int
+    name: str
+    arguments: str
+    here: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswered:
+    """A tool's answer went back to the model."""
+
+    turn: int
+    name: str
+    ok: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDropped:
+    """Audio of an older turn arrived late and was not played."""
+
+    turn: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFailed:
+    """An answer ended without doing its work."""
+
+    turn: int
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFault:
+    """The server reported an error, or sent something that is none of the protocol's events."""
+
+    kind: str
+    code: str
+    message: str
+
+
+Fact = (
+    TurnStarted
+    | UserStopped
+    | UserSaid
+    | FirstSound
+    | AgentSaid
+    | Silenced
+    | ToolCalled
+    | ToolAnswered
+    | AnswerDropped
+    | AnswerFailed
+    | ServerFault
+)

@@ -1,0 +1,218 @@
+"""What differs between providers of the realtime protocol, as data.
+
+A ``Provider`` says how to reach a server and which manners it has; nothing else in the daemon asks for a
+provider's name. Sources: OpenAI's and Azure's Realtime references (2026), Yandex AI Studio's documentation
+and samples (2026), and behaviour observed on live servers where the documentation is silent.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from urllib.parse import quote
+
+from msgspec import UNSET, Raw
+
+from voice_agent.realtime.events import (
+    EMPTY_OBJECT,
+    AudioConfig,
+    AudioFormat,
+    AudioInput,
+    AudioOutput,
+    ErrorDetail,
+    SessionConfig,
+    SessionUpdate,
+    ToolSpec,
+    Transcription,
+    TurnDetection,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """How to reach and how to treat one kind of server.
+
+    ``url`` is a template over the fields of ``Place``. Rates are in Hz. ``silent_output_rate`` is what a
+    server sends when its session object states no rate. ``server_tools``: functions named ``web_search``
+    and ``file_search`` run on the server and must never be answered. ``heartbeat_s``: WebSocket pings, or
+    none for servers that were seen not to answer them.
+    """
+
+    name: str
+    url: str
+    auth_header: str = "Authorization"
+    auth_scheme: str = "Bearer"
+    default_model: str = ""
+    input_rate: int = 24000
+    output_rate: int = 24000
+    silent_output_rate: int = 24000
+    session_type: bool = True
+    transcription_model: str | None = None
+    server_tools: bool = False
+    languages: bool = False
+    heartbeat_s: float | None = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The values that fill a provider's URL template."""
+
+    model: str = ""
+    folder: str = ""
+    resource: str = ""
+    deployment: str = ""
+    port: int = 8765
+
+
+YANDEX = Provider(
+    name="yandex",
+    url="wss://ai.api.cloud.yandex.net/v1/realtime?model=gpt://{folder}/{model}",
+    auth_scheme="Api-Key",
+    default_model="speech-realtime-260528",
+    output_rate=44100,
+    silent_output_rate=44100,  # observed: without a stated rate the server speaks at 44.1 kHz
+    session_type=False,
+    server_tools=True,
+    languages=True,
+    heartbeat_s=None,  # observed: pings go unanswered, and an idle session would be killed for it
+)
+OPENAI = Provider(
+    name="openai",
+    url="wss://api.openai.com/v1/realtime?model={model}",
+    default_model="gpt-realtime-2.1",
+    transcription_model="gpt-4o-mini-transcribe",
+)
+AZURE = Provider(
+    name="azure",
+    url="wss://{resource}.openai.azure.com/openai/v1/realtime?model={deployment}",
+    auth_header="api-key",
+    auth_scheme="",
+)
+LOCAL = Provider(
+    name="local", url="ws://127.0.0.1:{port}/v1/realtime?model={model}", default_model="embedded"
+)
+PROVIDERS = {provider.name: provider for provider in (YANDEX, OPENAI, AZURE, LOCAL)}
+
+
+def endpoint(provider: Provider, place: Place) -> str:
+    """The WebSocket URL of ``provider`` at ``place``; every filled-in value is percent-encoded."""
+    values = {
+        "model": place.model or provider.default_model,
+        "folder": place.folder,
+        "resource": place.resource,
+        "deployment": place.deployment,
+        "port": str(place.port),
+    }
+    return provider.url.format(**{name: quote(value, safe="") for name, value in values.items()})
+
+
+# ------------------------------------------------------------------------------------ session.update
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """What the operator wants of a session, in no provider's words.
+
+    Rates in Hz, ``speed`` as a factor. ``file_search``: id of a vector store, or empty.
+    """
+
+    instructions: str = ""
+    voice: str = ""
+    role: str = ""
+    speed: float | None = None
+    languages: tuple[str, ...] = ()
+    input_rate: int = 24000
+    output_rate: int = 24000
+    turn_detection: TurnDetection | None = field(default_factory=TurnDetection)
+    tools: tuple[ToolSpec, ...] = ()
+    web_search: bool = False
+    file_search: str = ""
+
+    @property
+    def server_interrupts(self) -> bool:
+        """Whether the server cancels its own answer when the user speaks."""
+        detection = self.turn_detection
+        return detection is not None and detection.interrupt_response is not False
+
+
+def session_update(provider: Provider, settings: SessionSettings) -> SessionUpdate:
+    """The ``session.update`` that asks ``provider`` for ``settings``; the formats are always explicit."""
+    heard = AudioInput(
+        format=AudioFormat(rate=settings.input_rate),
+        turn_detection=settings.turn_detection,
+        transcription=(
+            Transcription(model=provider.transcription_model) if provider.transcription_model else UNSET
+        ),
+        languages=list(settings.languages) if provider.languages and settings.languages else UNSET,
+    )
+    spoken = AudioOutput(
+        format=AudioFormat(rate=settings.output_rate),
+        voice=settings.voice or UNSET,
+        role=settings.role or UNSET,
+        speed=UNSET if settings.speed is None else settings.speed,
+    )
+    return SessionUpdate(
+        session=SessionConfig(
+            type="realtime" if provider.session_type else UNSET,
+            instructions=settings.instructions or UNSET,
+            output_modalities=["audio"],
+            audio=AudioConfig(input=heard, output=spoken),
+            tools=[*settings.tools, *_server_tools(provider, settings)],
+        )
+    )
+
+
+SERVER_TOOLS = frozenset({"web_search", "file_search"})
+
+
+def _server_tools(provider: Provider, settings: SessionSettings) -> list[ToolSpec]:
+    """Yandex's built-in tools are functions with reserved names; ``file_search``'s description is its store."""
+    if not provider.server_tools:
+        return []
+    tools = []
+    if settings.web_search:
+        tools.append(ToolSpec(name="web_search", description="Search the web", parameters=EMPTY_OBJECT))
+    if settings.file_search:
+        tools.append(
+            ToolSpec(name="file_search", description=settings.file_search, parameters=Raw(b"{}"))
+        )
+    return tools
+
+
+# ------------------------------------------------------------------------------------ judging errors
+
+
+class Verdict(Enum):
+    """What an ``error`` event means for the session."""
+
+    BENIGN = "benign"
+    """A lost race or a harmless refusal: count it."""
+    COMPLAINT = "complaint"
+    """We sent something wrong: log it and carry on."""
+    EXPIRED = "expired"
+    """The session is over in the ordinary way: reconnect at once."""
+    REFUSED = "refused"
+    """Key, quota or account: reconnecting fast is useless."""
+
+
+_BY_CODE = {
+    "response_cancel_not_active": Verdict.BENIGN,
+    "conversation_already_has_active_response": Verdict.BENIGN,
+    "input_audio_buffer_commit_empty": Verdict.BENIGN,
+    "unsupported_content_type": Verdict.BENIGN,
+    "item_retrieve_invalid_item_id": Verdict.BENIGN,
+    "item_delete_invalid_item_id": Verdict.BENIGN,
+    "item_truncate_invalid_item_id": Verdict.BENIGN,
+    "session_expired": Verdict.EXPIRED,
+    "insufficient_quota": Verdict.REFUSED,
+    "invalid_api_key": Verdict.REFUSED,
+    "account_deactivated": Verdict.REFUSED,
+    "billing_hard_limit_reached": Verdict.REFUSED,
+}
+_BENIGN_WORDS = ("already shorter than", "no such response", "unknown response")
+
+
+def judge(error: ErrorDetail) -> Verdict:
+    """The weight of a server's ``error``; unknown ones are complaints."""
+    if verdict := _BY_CODE.get(error.code or ""):
+        return verdict
+    message = (error.message or "").lower()
+    return Verdict.BENIGN if any(words in message for words in _BENIGN_WORDS) else Verdict.COMPLAINT
