@@ -1,0 +1,23 @@
+"""The configuration: a TOML file as frozen values.
+
+* ``schema``: every setting with its unit, range and default.
+* ``rules``: what no single setting can state: secrets have no place here, and settings must fit together.
+* ``tables``: TOML tables into Structs and back, whatever the settings are.
+* ``reading``: ``load``, which reports everything that is wrong with a file at once, and ``template``.
+"""
+
+from voice_agent.config.reading import InvalidConfig, UnreadableConfig, load, parse, template
+from voice_agent.config.schema import Config, Kind, ToolName
+from voice_agent.config.tables import Problem
+
+__all__ = [
+    "Config",
+    "InvalidConfig",
+    "Kind",
+    "Problem",
+    "ToolName",
+    "UnreadableConfig",
+    "load",
+    "parse",
+    "template",
+]

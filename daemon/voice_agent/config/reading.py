@@ -1,0 +1,64 @@
+"""From a file to a ``Config``, or to a list of everything that is wrong with the file; and back to a template."""
+
+import tomllib
+from pathlib import Path
+
+from voice_agent.config.rules import clashes, leaks
+from voice_agent.config.schema import Config
+from voice_agent.config.tables import Problem, read, render
+from voice_agent.credentials import THREE_WAYS
+from voice_agent.errors import ConfigError
+
+
+class InvalidConfig(ConfigError):
+    """A file with problems: all of them, one a line."""
+
+    def __init__(self, path: str, problems: list[Problem]) -> None:
+        super().__init__(path, "\n".join(["is not usable", *map(str, problems)]))
+        self.problems = tuple(problems)
+
+
+class UnreadableConfig(ConfigError):
+    """There is no such file, or it may not be read."""
+
+
+def load(path: Path) -> Config:
+    """The configuration in a TOML file. Raises InvalidConfig with all problems, or UnreadableConfig."""
+    config, problems = parse(_text(path))
+    if problems:
+        raise InvalidConfig(str(path), problems)
+    return config
+
+
+def parse(text: str) -> tuple[Config, list[Problem]]:
+    """What can be used of ``text``, and everything that is wrong with it."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        return Config(), [Problem("file", f"is not TOML: {error}", "mend that place; strings need quotes")]
+    secrets = list(leaks(raw))
+    config, faults = read(raw, Config, skip=frozenset(leak.path for leak in secrets))
+    reported = {problem.path for problem in (*secrets, *faults)}
+    odd = [clash for clash in clashes(config, reported) if clash.path not in reported]
+    return config, [*secrets, *faults, *odd]
+
+
+def template() -> str:
+    """A complete configuration file: every setting at its default, explained."""
+    return render(
+        Config(),
+        preamble="Configuration of voice-agent. Every setting stands here with its default; delete what you"
+        " do not change. Check your edits with `voice-agent check FILE`.\n\n"
+        f"The key is not written here: {THREE_WAYS}.",
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        remedy = f"make one with: voice-agent config > {path}"
+        raise UnreadableConfig(str(path), f"cannot be read ({error.strerror}); {remedy}") from error
+    except UnicodeDecodeError as error:
+        problem = Problem("file", f"is not UTF-8 at byte {error.start}", "save it as UTF-8")
+        raise InvalidConfig(str(path), [problem]) from error

@@ -1,0 +1,136 @@
+"""The rules that no single setting can state: no secrets anywhere, and settings that must fit together."""
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from voice_agent.config.schema import Config, Kind, Provider
+from voice_agent.config.tables import Problem, join
+from voice_agent.credentials import THREE_WAYS, looks_secret, names_a_secret
+
+_ONLY_FOR: dict[str, tuple[Kind, ...]] = {
+    "folder": ("yandex",),
+    "resource": ("azure",),
+    "deployment": ("azure",),
+    "auth": ("yandex", "azure"),
+    "auth_header": ("custom",),
+    "auth_scheme": ("custom",),
+    "dialect": ("custom", "local"),
+    "model": ("yandex", "openai", "local"),
+}
+_REQUIRED: dict[Kind, tuple[str, ...]] = {
+    "yandex": ("folder",),
+    "azure": ("resource", "deployment"),
+    "custom": ("url",),
+    "openai": (),
+    "local": (),
+}
+_DEAD_HOST = "rest-assistant.api.cloud.yandex.net"  # switched off by Yandex on 2026-05-12
+_LIVE_HOST = "ai.api.cloud.yandex.net"
+
+
+def leaks(value: object, path: str = "") -> Iterator[Problem]:
+    """Secrets, by the name of a setting or by the looks of its value; the value is never repeated."""
+    match value:
+        case dict():
+            for key, below in value.items():
+                here = join(path, key)
+                if names_a_secret(key):
+                    yield _leak(here)
+                else:
+                    yield from leaks(below, here)
+        case list():
+            if any(True for each in value for _ in leaks(each, path)):
+                yield _leak(path)
+        case str() if looks_secret(value):
+            yield _leak(path)
+
+
+def _leak(path: str) -> Problem:
+    return Problem(path, "holds a secret, which must not stand in this file", f"delete it and {THREE_WAYS}")
+
+
+def clashes(config: Config, reported: set[str]) -> Iterator[Problem]:
+    """Settings that are sound alone but not together."""
+    if "provider.kind" not in reported:
+        yield from _kind_clashes(config.provider)
+        yield from _session_clashes(config)
+    if config.provider.url:
+        yield from _url_problems(config.provider.url, insecure=config.provider.insecure)
+    if config.provider.key_file and not config.provider.key_file.startswith("/"):
+        yield Problem("provider.key_file", "is not an absolute path", "begin it with /")
+    for name in ("geocoding_url", "forecast_url"):
+        if _split(getattr(config.tools.weather, name), "http", "https") is None:
+            yield Problem(f"tools.weather.{name}", "is not a web address", "write https://host/path")
+    if config.reconnect.first_s > config.reconnect.cap_s:
+        yield Problem("reconnect.first_s", "is above reconnect.cap_s", "make it smaller")
+
+
+def _kind_clashes(provider: Provider) -> Iterator[Problem]:
+    kind, default = provider.kind, Provider()
+    for name, kinds in _ONLY_FOR.items():
+        if kind not in kinds and getattr(provider, name) != getattr(default, name):
+            allowed = " or ".join(f'"{each}"' for each in kinds)
+            yield Problem(
+                f"provider.{name}", f'means nothing to kind "{kind}"', f"delete it, or set kind to {allowed}"
+            )
+    for name in _REQUIRED[kind]:
+        if not getattr(provider, name) and not provider.url:
+            yield Problem(
+                f"provider.{name}", f'is missing, and kind "{kind}" needs it', f'add {name} = "..."'
+            )
+
+
+def _session_clashes(config: Config) -> Iterator[Problem]:
+    provider, session = config.provider, config.session
+    yandex = provider.kind == "yandex" or provider.dialect == "yandex"
+    fixed_rate = provider.kind in ("openai", "azure")
+    for name in ("input_rate", "output_rate"):
+        if fixed_rate and getattr(session, name) not in (None, 24000):
+            yield Problem(
+                f"session.{name}", f'is not offered by "{provider.kind}"', "set it to 24000 or delete it"
+            )
+    if fixed_rate and session.speed is not None and not 0.25 <= session.speed <= 1.5:
+        yield Problem("session.speed", f'is not offered by "{provider.kind}"', "set it to 0.25 ... 1.5")
+    only_yandex = {
+        "session.role": session.role,
+        "tools.web_search.enabled": config.tools.web_search.enabled,
+        "tools.file_search.vector_store_id": config.tools.file_search.vector_store_id,
+    }
+    for path, value in only_yandex.items():
+        if value and not yandex:
+            yield Problem(path, f'means nothing to kind "{provider.kind}"', "delete it: it is Yandex's")
+
+
+def _url_problems(url: str, *, insecure: bool) -> Iterator[Problem]:
+    path = "provider.url"
+    parts = _split(url, "ws", "wss")
+    if parts is None:
+        yield Problem(path, "is not a WebSocket address", "write wss://host/path")
+        return
+    host = parts.hostname or ""
+    if parts.password or any(names_a_secret(name) for name, _ in parse_qsl(parts.query)):
+        yield _leak(path)
+    if host == _DEAD_HOST:
+        remedy = f"use {_LIVE_HOST}, or delete url: folder and model are enough"
+        yield Problem(path, f"names {_DEAD_HOST}, which Yandex switched off in May 2026", remedy)
+    if parts.scheme == "ws" and not insecure and not _is_loopback(host):
+        remedy = "use wss://, or set provider.insecure = true"
+        yield Problem(path, f"would send key and speech to {host} in the clear", remedy)
+
+
+def _split(url: str, *schemes: str) -> SplitResult | None:
+    """The parts of an absolute address with one of ``schemes``, a host and a sane port; else nothing."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return parts if usable and not any(each.isspace() for each in url) else None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -1,0 +1,216 @@
+"""Every setting with its unit, range and default: the Structs here are the only place where a default stands."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Kind = Literal["yandex", "openai", "azure", "local", "custom"]
+ToolName = Literal["get_weather", "get_time"]
+Rate = Annotated[
+    int, Meta(ge=8000, le=48000, examples=[24000], description="In Hz; the provider's own if not set")
+]
+
+WORD = r"^[A-Za-z0-9._-]*$"
+"""What goes into a header's name or a host's: anything else would break the request apart."""
+
+
+class Provider(Struct, frozen=True):
+    """Who listens and speaks: a server of the realtime protocol."""
+
+    kind: Annotated[Kind, Meta(description="The server's kind; local is `voice-agent serve`")] = "local"
+    folder: Annotated[str, Meta(pattern=WORD, description="Yandex Cloud folder id (yandex: required)")] = ""
+    model: Annotated[
+        str, Meta(description="Model, by its short name; empty: the provider's default; azure has none")
+    ] = ""
+    resource: Annotated[str, Meta(pattern=WORD, description="Azure OpenAI resource (azure: required)")] = ""
+    deployment: Annotated[
+        str, Meta(pattern=WORD, description="Azure deployment of a model (azure: required)")
+    ] = ""
+    url: Annotated[
+        str, Meta(description="Whole ws:// or wss:// address, instead of the one built (custom: required)")
+    ] = ""
+    insecure: Annotated[
+        bool, Meta(description="Allow ws://, which anybody on the way can hear, beyond this machine")
+    ] = False
+    auth: Annotated[
+        Literal["api-key", "bearer"],
+        Meta(description="A long-lived API key or a bearer token: IAM at yandex, Entra at azure"),
+    ] = "api-key"
+    auth_header: Annotated[
+        str, Meta(pattern=WORD, min_length=1, description="HTTP header that carries the key (custom)")
+    ] = "Authorization"
+    auth_scheme: Annotated[
+        str,
+        Meta(pattern=WORD, description="Word before the key in that header; empty: the key alone (custom)"),
+    ] = "Bearer"
+    dialect: Annotated[
+        Literal["ga", "yandex"],
+        Meta(description="Whose manners the server has: OpenAI's GA protocol or Yandex's (custom, local)"),
+    ] = "ga"
+    key_file: Annotated[
+        str, Meta(description="Absolute path of a file that holds the key and nothing else")
+    ] = ""
+    max_message_mib: Annotated[
+        int, Meta(ge=1, le=256, description="Longest message accepted from the server, in MiB")
+    ] = 16
+
+
+class TurnDetection(Struct, frozen=True):
+    """How the server decides that the user speaks and has finished."""
+
+    threshold: Annotated[
+        float, Meta(ge=0, le=1, description="Probability of speech above which somebody speaks")
+    ] = 0.5
+    prefix_padding_ms: Annotated[
+        int, Meta(ge=0, le=5000, description="Audio kept from before the speech, in ms")
+    ] = 300
+    silence_duration_ms: Annotated[
+        int, Meta(ge=50, le=10_000, description="Silence that ends a turn, in ms")
+    ] = 400
+    interrupt_response: Annotated[
+        bool, Meta(description="Whether the server stops its answer when the user speaks")
+    ] = True
+    create_response: Annotated[bool, Meta(description="Whether the server answers when a turn ends")] = True
+
+
+class Session(Struct, frozen=True):
+    """What is asked of the model."""
+
+    instructions: Annotated[str, Meta(description="Who the model is to be, in its own language")] = (
+        "You are a voice assistant. Answer in one or two short sentences, in the language of the user."
+    )
+    voice: Annotated[str, Meta(description="Voice by the provider's name; empty: its default")] = ""
+    role: Annotated[str, Meta(description="Manner of that voice, e.g. good (yandex); empty: neutral")] = ""
+    speed: (
+        Annotated[
+            float, Meta(ge=0.1, le=3, examples=[1.0], description="Speed of the speech, 1 being natural")
+        ]
+        | None
+    ) = None
+    languages: Annotated[
+        tuple[str, ...],
+        Meta(description='Languages to listen for, e.g. ["ru-RU"]; empty: the provider decides'),
+    ] = ()
+    input_rate: Rate | None = None
+    output_rate: Rate | None = None
+    turn_detection: TurnDetection = TurnDetection()
+
+
+class AudioInput(Struct, frozen=True):
+    """The microphone. `voice-agent devices` lists names."""
+
+    device: Annotated[
+        str, Meta(min_length=1, description='"default", a name, or a part of a name that is unambiguous')
+    ] = "default"
+    block_ms: Annotated[int, Meta(ge=5, le=100, description="What one capture callback brings, in ms")] = 20
+    buffer_s: Annotated[
+        float, Meta(ge=1, le=60, description="Audio kept while the network is slow, in seconds")
+    ] = 10.0
+
+
+class AudioOutput(Struct, frozen=True):
+    """The loudspeaker."""
+
+    device: Annotated[str, Meta(min_length=1, description="As for the microphone")] = "default"
+    block_ms: Annotated[
+        int,
+        Meta(ge=5, le=100, description="What one playback callback asks for, in ms; silence takes one block"),
+    ] = 10
+    buffer_s: Annotated[
+        float,
+        Meta(
+            ge=5, le=900, description="Longest answer buffered for the sound card, in seconds (5.8 MB = 120)"
+        ),
+    ] = 120.0
+    fade_ms: Annotated[
+        float, Meta(ge=0, le=50, description="Fade-out of an interrupted answer, in ms; 0: a hard cut")
+    ] = 5.0
+    latency_ms: (
+        Annotated[
+            float,
+            Meta(
+                ge=0,
+                le=2000,
+                examples=[40.0],
+                description="From callback to ear, in ms; not set: what the sound system says",
+            ),
+        ]
+        | None
+    ) = None
+
+
+class Audio(Struct, frozen=True):
+    """Sound devices."""
+
+    input: AudioInput = AudioInput()
+    output: AudioOutput = AudioOutput()
+
+
+class Weather(Struct, frozen=True):
+    """Where get_weather asks: an Open-Meteo service, which needs no key."""
+
+    geocoding_url: Annotated[str, Meta(description="Finds a place by its name")] = (
+        "https://geocoding-api.open-meteo.com/v1/search"
+    )
+    forecast_url: Annotated[str, Meta(description="Tells the weather at a place")] = (
+        "https://api.open-meteo.com/v1/forecast"
+    )
+    timeout_s: Annotated[float, Meta(ge=0.5, le=60, description="Longest wait for an answer, in seconds")] = (
+        5.0
+    )
+
+
+class WebSearch(Struct, frozen=True):
+    """Search that runs on the provider's side (yandex)."""
+
+    enabled: Annotated[bool, Meta(description="Whether the model may search the web")] = False
+
+
+class FileSearch(Struct, frozen=True):
+    """Search in your documents that runs on the provider's side (yandex)."""
+
+    vector_store_id: Annotated[str, Meta(description="Id of the vector store; empty: no such search")] = ""
+
+
+class Tools(Struct, frozen=True):
+    """What the model may call on this device."""
+
+    enabled: Annotated[tuple[ToolName, ...], Meta(description="Names of the tools offered to the model")] = (
+        "get_weather",
+        "get_time",
+    )
+    weather: Weather = Weather()
+    web_search: WebSearch = WebSearch()
+    file_search: FileSearch = FileSearch()
+
+
+class Reconnect(Struct, frozen=True):
+    """Patience after a lost connection: random delays up to a ceiling that doubles with each failure."""
+
+    first_s: Annotated[float, Meta(ge=0.05, le=60, description="The first ceiling, in seconds")] = 0.5
+    cap_s: Annotated[float, Meta(ge=1, le=3600, description="The last ceiling, in seconds")] = 60.0
+
+
+class Log(Struct, frozen=True):
+    """What is written to stderr."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="The least important line shown")
+    ] = "info"
+    format: Annotated[
+        Literal["text", "json"], Meta(description="For people and the journal, or for collectors")
+    ] = "text"
+    transcripts: Annotated[
+        bool, Meta(description="Write down what was said: personal data, at level info")
+    ] = False
+
+
+class Config(Struct, frozen=True):
+    """The whole configuration."""
+
+    provider: Provider = Provider()
+    session: Session = Session()
+    audio: Audio = Audio()
+    tools: Tools = Tools()
+    reconnect: Reconnect = Reconnect()
+    log: Log = Log()
