@@ -1,0 +1,8 @@
+"""The audio edge: between the event loop and PortAudio's callbacks.
+
+* ``ring``: the one structure both threads touch.
+* ``edge``: what every callback promises; ``playout`` and ``microphone`` keep it.
+* ``speaker``: the event loop's side of the playout.
+* ``portaudio``: the only importer of pyaudio; ``helper`` runs its blocking calls off the loop.
+* ``devices``: keeps both streams open, for ever.
+"""

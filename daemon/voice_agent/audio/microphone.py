@@ -1,0 +1,117 @@
+"""The microphone: capture callback -> ring -> 20 ms frames, oldest first.
+
+The callback writes a block and, once a frame is complete, rings a doorbell: one ``call_soon_threadsafe``,
+and no second one until the loop has answered. When the loop answers but nobody takes the frames, the
+oldest are dropped: it is the loop, the ring's consumer, that drops them, so no lock is needed. Only if the
+loop itself does not turn for a second with the ring at its brim is the newest block refused.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import NamedTuple
+
+import numpy as np
+
+from voice_agent.audio.edge import PA_INPUT_OVERFLOW, Edge
+from voice_agent.audio.pcm import SAMPLE, Samples
+from voice_agent.audio.ring import SampleRing
+from voice_agent.formats import BYTES_PER_SAMPLE, frame_bytes, ms_to_samples
+
+SLACK_MS = 1000  # how long the loop may stand still with a full ring before new audio is refused
+
+
+class MicrophoneStatistics(NamedTuple):
+    """A snapshot of the counters, in samples where nothing else is said."""
+
+    captured: int
+    """Brought by the device."""
+    lost_samples: int
+    """Captured, but dropped because nobody took the frames in time."""
+    queued: int
+    """Waiting in the ring, now."""
+    overflows: int
+    """Blocks before which PortAudio reported an input overflow."""
+    callbacks: int
+    callback_errors: int
+    last_callback: float
+    """Monotonic seconds; zero before the first callback."""
+
+
+class Microphone(Edge):
+    """A mono PCM16 microphone at one rate; ``callback`` is for PortAudio, the rest for one task of the loop."""
+
+    def __init__(self, rate: int, *, capacity_s: float = 10.0) -> None:
+        super().__init__()
+        self.rate = rate
+        self._frame: Samples = np.zeros(frame_bytes(rate) // BYTES_PER_SAMPLE, np.int16)
+        self._capacity = ms_to_samples(capacity_s * 1000, rate)
+        self._ring = SampleRing(self._capacity + ms_to_samples(SLACK_MS, rate))
+        # Written by the callback.
+        self._captured = 0
+        self._refused = 0
+        self._overflows = 0
+        # Written by the loop.
+        self._dropped = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        # Set by the callback, cleared by the loop.
+        self._rung = False
+
+    async def frame(self) -> bytes:
+        """Wait for the next 20 ms frame."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            self._rung = False  # a bell rung at an earlier loop is never answered
+        while (frame := self.frame_nowait()) is None:
+            self._waiter = loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return frame
+
+    def frame_nowait(self) -> bytes | None:
+        """The next 20 ms frame, if it is complete."""
+        if self._ring.queued < len(self._frame):
+            return None
+        self._ring.read_into(self._frame)
+        return self._frame.tobytes()
+
+    def discard(self) -> None:
+        """Forget what was captured so far, counting nothing as lost."""
+        self._ring.skip(self._ring.capacity)
+
+    def statistics(self) -> MicrophoneStatistics:
+        """The counters as they are now."""
+        return MicrophoneStatistics(
+            captured=self._captured,
+            lost_samples=self._refused + self._dropped,
+            queued=self._ring.queued,
+            overflows=self._overflows,
+            callbacks=self.callbacks,
+            callback_errors=self.callback_errors,
+            last_callback=self.last_callback,
+        )
+
+    def _exchange(self, in_data: bytes | None, frame_count: int, status: int) -> None:
+        if status & PA_INPUT_OVERFLOW:
+            self._overflows += 1
+        samples = np.frombuffer(in_data or b"", SAMPLE)
+        self._captured += len(samples)
+        self._refused += len(samples) - self._ring.write(samples)
+        if self._loop and not self._rung and self._ring.queued >= len(self._frame):
+            self._ring_doorbell(self._loop)
+
+    def _ring_doorbell(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._rung = True
+        with suppress(RuntimeError):  # the loop is closed: the bell stays rung, so this happens once
+            loop.call_soon_threadsafe(self._answer)
+
+    def _answer(self) -> None:
+        self._rung = False  # before looking at the ring: what comes later rings again
+        excess = self._ring.queued - self._capacity
+        if excess > 0:
+            self._dropped += self._ring.skip(excess)
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
