@@ -78,8 +78,8 @@ class AudioPorts(Protocol):
 class Toolbox(Protocol):
     """Runs tools; every failure is an outcome."""
 
-    async def run(self, call: ToolCall) -> ToolOutcome:
-        """The tool's answer, within its time limit."""
+    async def run(self, name: str, arguments: str) -> tuple[str, bool]:
+        """The answer for the model and whether the tool did its work, within the tool's time limit."""
 
 
 class Connection(Protocol):
@@ -186,7 +186,9 @@ class Session:
                 self._carry_out(self._dialogue.wake(self._moment()))
 
     async def _run_tool(self, call: ToolCall) -> None:
-        outcome = await self._tools.run(call)
+        started = self._clock()
+        output, ok = await self._tools.run(call.name, call.arguments)
+        outcome = ToolOutcome(call.call_id, output, ok, self._clock() - started)
         self._carry_out(self._dialogue.tool_finished(outcome, self._moment()))
 
     def _moment(self) -> Moment:

@@ -1,0 +1,103 @@
+"""A tool as a value, and the box that runs tools so that nothing they do can hurt the conversation.
+
+Whatever happens inside a tool (wrong arguments, an exception, no answer in time, an unknown name), the
+model gets a short JSON text that it can speak about: ``{"error": "..."}``.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+from voice_agent.errors import ToolError
+from voice_agent.realtime.events import ToolSpec
+
+log = logging.getLogger(__name__)
+
+MAX_OUTPUT_CHARS = 8000
+"""Enough for any spoken answer; more would crowd out the conversation in the model's context."""
+
+Arguments = Mapping[str, object]
+Handler = Callable[[Arguments], Awaitable[Mapping[str, object]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function offered to the model. ``parameters``: JSON Schema of an object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, object]
+    handler: Handler
+    timeout_s: float = 10.0
+
+    def spec(self) -> ToolSpec:
+        """As declared in ``session.update``."""
+        schema = msgspec.Raw(msgspec.json.encode(self.parameters))
+        return ToolSpec(name=self.name, description=self.description, parameters=schema)
+
+
+class Answer(NamedTuple):
+    """What goes back to the model: JSON text; ``ok`` is false when it describes a failure."""
+
+    output: str
+    ok: bool
+
+
+class Toolbox:
+    """The tools of this device, by name."""
+
+    def __init__(self, tools: Iterable[Tool]) -> None:
+        self._tools = {tool.name: tool for tool in tools}
+
+    def specs(self) -> tuple[ToolSpec, ...]:
+        """What to declare to the model."""
+        return tuple(tool.spec() for tool in self._tools.values())
+
+    async def run(self, name: str, arguments: str) -> Answer:
+        """The tool's answer, or a description of its failure; never an exception."""
+        try:
+            return Answer(_bounded(msgspec.json.encode(await self._call(name, arguments)).decode()), ok=True)
+        except ToolError as error:
+            return _failure(str(error))
+        except Exception as error:  # the tool boundary: a bug in a tool is an answer, not a crash
+            log.exception("tool failed", extra={"tool": name})
+            return _failure(f"the tool {name} failed: {type(error).__name__}")
+
+    async def _call(self, name: str, arguments: str) -> Mapping[str, object]:
+        if (tool := self._tools.get(name)) is None:
+            raise ToolError(f"there is no tool named {name!r}; known: {', '.join(self._tools) or 'none'}")
+        parsed = _parsed(arguments)
+        try:
+            async with asyncio.timeout(tool.timeout_s):
+                return await tool.handler(parsed)
+        except TimeoutError as error:
+            raise ToolError(f"{tool.name} gave no answer within {tool.timeout_s:g} s") from error
+
+
+def text_argument(arguments: Arguments, name: str) -> str:
+    """A required text argument, or a ``ToolError`` that the model can act on."""
+    value = arguments.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise ToolError(f"argument {name!r} must be a text that is not empty")
+    return value.strip()
+
+
+def _parsed(arguments: str) -> Arguments:
+    try:
+        return msgspec.json.decode(arguments or "{}", type=dict[str, object])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ToolError(f"the arguments are not a JSON object: {error}") from error
+
+
+def _bounded(output: str) -> str:
+    if len(output) <= MAX_OUTPUT_CHARS:
+        return output
+    raise ToolError(f"the answer was too long: {len(output)} characters")
+
+
+def _failure(reason: str) -> Answer:
+    return Answer(msgspec.json.encode({"error": reason}).decode(), ok=False)
