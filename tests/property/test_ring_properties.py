@@ -1,0 +1,127 @@
+"""The sample ring against a plain list, and two real threads against a counter played as audio."""
+
+import random
+import sys
+import threading
+import time
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voice_agent.audio.pcm import Samples
+from voice_agent.audio.ring import SampleRing
+
+COUNT = st.integers(0, 12)
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["write", "flush", "read", "read_flushed", "skip"]), COUNT), max_size=60
+)
+
+
+def counter(position: int, count: int) -> Samples:
+    """Audio that says where it stands."""
+    return np.arange(position, position + count).astype(np.int16)
+
+
+class ListRing:
+    """The same contract, written without any cleverness: everything ever accepted, and two numbers."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.accepted: list[int] = []
+        self.read = self.floor = 0
+
+    def write(self, samples: Samples) -> int:
+        room = self.capacity - (len(self.accepted) - self.read)
+        self.accepted += samples[:room].tolist()
+        return min(room, len(samples))
+
+    def flush(self) -> None:
+        self.floor = len(self.accepted)
+
+    def take(self, count: int) -> list[int]:
+        self.read = max(self.read, self.floor)
+        taken = self.accepted[self.read : self.read + count]
+        self.read += len(taken)
+        return taken
+
+    def take_flushed(self, count: int) -> list[int]:
+        taken = self.accepted[self.read : max(self.read, min(self.read + count, self.floor))]
+        self.read += len(taken)
+        return taken
+
+
+@given(capacity=st.integers(1, 16), steps=STEPS)
+def test_a_ring_is_a_list_with_a_limit(capacity: int, steps: list[tuple[str, int]]) -> None:
+    ring, model = SampleRing(capacity), ListRing(capacity)
+    for step, count in steps:
+        out = np.full(count, -1, np.int16)
+        match step:
+            case "write":
+                samples = counter(ring.written, count)
+                assert ring.write(samples) == model.write(samples)
+            case "flush":
+                ring.flush()
+                model.flush()
+            case "read":
+                assert out[: ring.read_into(out)].tolist() == model.take(count)
+            case "read_flushed":
+                assert out[: ring.read_flushed(out)].tolist() == model.take_flushed(count)
+            case _:
+                assert ring.skip(count) == len(model.take(count))
+        assert (ring.written, ring.floor, ring.read) == (len(model.accepted), model.floor, model.read)
+        assert ring.room == capacity - (len(model.accepted) - model.read)
+        assert ring.queued == len(model.accepted) - max(model.read, model.floor)
+
+
+@given(capacity=st.integers(1, 16), head=COUNT, tail=COUNT, taken=COUNT)
+def test_flushed_audio_stays_intact_until_the_consumer_lets_go(
+    capacity: int, head: int, tail: int, taken: int
+) -> None:
+    ring = SampleRing(capacity)
+    kept = ring.write(counter(0, head))
+    ring.flush()
+    ring.write(counter(kept, tail))
+    out = np.empty(taken, np.int16)
+    count = ring.read_flushed(out)
+    assert count == min(taken, kept)
+    assert out[:count].tolist() == list(range(count))
+
+
+def test_two_threads_lose_double_and_tear_nothing() -> None:
+    ring = SampleRing(997)
+    end = time.monotonic() + 1.0
+    done = threading.Event()
+
+    def produce() -> None:
+        draw = random.Random(1)
+        while time.monotonic() < end:
+            ring.write(counter(ring.written, draw.randrange(400)))
+            if draw.random() < 0.02:
+                ring.flush()
+        done.set()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # many switches inside write and read
+    producer = threading.Thread(target=produce)
+    producer.start()
+    try:
+        delivered = _consume(ring, done)
+    finally:
+        producer.join()
+        sys.setswitchinterval(interval)
+    assert delivered > 10 * ring.capacity, "the threads hardly met"
+
+
+def _consume(ring: SampleRing, done: threading.Event) -> int:
+    draw = random.Random(2)
+    out = np.empty(300, np.int16)
+    delivered = 0
+    while not done.is_set() or ring.queued:
+        floor, before = ring.floor, ring.read
+        count = ring.read_into(out[: draw.randrange(1, 300)])
+        position = ring.read - count
+        assert position >= max(before, floor)
+        assert np.array_equal(out[:count], counter(position, count))
+        delivered += count
+    return delivered
