@@ -2,9 +2,11 @@
 
     VoiceAgentError
     |- ConfigError(path, reason)        a restart cannot cure it: exit 78
+    |  `- Unreadable                    the file itself is not there or not ours to read: exit 66
     |- AudioError
     |  |- DeviceUnavailable             reopen with back-off; the daemon lives on and says so
-    |  `- StreamFailed
+    |  |- StreamFailed
+    |  `- LabUnavailable                the virtual sound card cannot be built or used here
     |- SessionError
     |  |- Unauthorized                  slow retry, said loudly; never a tight loop
     |  |- ConnectFailed, ConnectionLost weather: back off, reconnect, for ever
@@ -28,6 +30,10 @@ class ConfigError(VoiceAgentError):
         self.reason = reason
 
 
+class Unreadable(ConfigError):
+    """A file that was named cannot be read at all."""
+
+
 class AudioError(VoiceAgentError):
     """Something about sound devices failed."""
 
@@ -38,6 +44,10 @@ class DeviceUnavailable(AudioError):
 
 class StreamFailed(AudioError):
     """An open stream died or fell silent."""
+
+
+class LabUnavailable(AudioError):
+    """The sound lab cannot be built or used here; the text says what is missing."""
 
 
 class SessionError(VoiceAgentError):
