@@ -1,0 +1,177 @@
+"""The HTTP side of the embedded server: upgrades, refusals, the weather service, start and stop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+from aiohttp import WSCloseCode, web
+
+from voice_agent.embedded import weather
+from voice_agent.embedded.connection import Connection, Manner
+from voice_agent.embedded.dialects import DIALECTS
+from voice_agent.embedded.engines import Engines
+from voice_agent.embedded.options import ServerOptions
+from voice_agent.embedded.outbox import Faults, Outbox
+from voice_agent.embedded.script import Script, ScriptedEngines
+from voice_agent.realtime.codec import MAX_FRAME_BYTES
+
+PATH = "/v1/realtime"
+PATIENCE_S = 2.0
+"""Loading in silence for longer looks like a hang."""
+
+Progress = Callable[[str], None]
+
+
+class Watch:
+    """Waits for conditions on what the server knows, without polling."""
+
+    def __init__(self) -> None:
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def touch(self) -> None:
+        """Something changed."""
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+        """Wait until ``condition`` holds; ``TimeoutError`` if it does not in time."""
+        async with asyncio.timeout(timeout_s):
+            while not condition():
+                future = asyncio.get_running_loop().create_future()
+                self._waiting.append(future)
+                await future
+
+
+class Server:
+    """A running server. ``connections``: every client so far, in order; ``watch``: to wait for changes."""
+
+    def __init__(self, options: ServerOptions, engines: Callable[[], Engines]) -> None:
+        self.options = options
+        self.connections: list[Connection] = []
+        self.upgrades: list[web.BaseRequest] = []
+        self.watch = Watch()
+        self.port = options.port
+        self._engines = engines
+        self._sockets: set[web.WebSocketResponse] = set()
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"ws://{self.options.host}:{self.port}{PATH}"
+
+    @property
+    def http_url(self) -> str:
+        """Where the weather service lives."""
+        return f"http://{self.options.host}:{self.port}"
+
+    def application(self) -> web.Application:
+        """The aiohttp application."""
+        app = web.Application()
+        app.router.add_get(PATH, self._upgrade)
+        app.add_routes(weather.routes())
+        app.on_shutdown.append(self._say_goodbye)
+        return app
+
+    async def _upgrade(self, request: web.Request) -> web.StreamResponse:
+        script = self.options.script or Script()
+        self.upgrades.append(request)
+        refusal = self._refusal(request, script)
+        if refusal is not None:
+            return refusal
+        socket = web.WebSocketResponse(
+            autoping=script.pongs, compress=False, max_msg_size=MAX_FRAME_BYTES, timeout=1.0
+        )
+        await socket.prepare(request)
+        connection = self._connection(request, script)
+        self.connections.append(connection)
+        self._sockets.add(socket)
+        try:
+            await connection.run(socket, partial(_abort, request))
+        finally:
+            self._sockets.discard(socket)
+            self.watch.touch()
+        return socket
+
+    def _refusal(self, request: web.Request, script: Script) -> web.Response | None:
+        count = len(self.upgrades)
+        if count <= len(script.refuse):
+            return web.Response(status=script.refuse[count - 1], text="refused by the script")
+        key = request.headers.get("Authorization", "").rpartition(" ")[2]
+        if self.options.api_key is not None and key != self.options.api_key:
+            return web.Response(status=401, text="unknown key")
+        if request.query.get("dialect", self.options.dialect) not in DIALECTS:
+            return web.Response(status=400, text="unknown dialect")
+        return None
+
+    def _connection(self, request: web.Request, script: Script) -> Connection:
+        dialect = DIALECTS[request.query.get("dialect", self.options.dialect)]
+        model = request.query.get("model", "embedded")
+        faults = Faults(script.faults, len(self.connections) + 1)
+        return Connection(
+            Manner(model, dialect, self.options.strict, self.options.pace),
+            self._engines(),
+            Outbox(dialect, faults, self.watch.touch),
+            self.watch.touch,
+        )
+
+    async def _say_goodbye(self, _: web.Application) -> None:
+        for socket in list(self._sockets):
+            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"server is stopping")
+
+
+@asynccontextmanager
+async def running(options: ServerOptions, *, progress: Progress | None = None) -> AsyncIterator[Server]:
+    """A server for the length of an ``async with``; its ``url`` has the real port."""
+    server = Server(options, await _prepared(options, progress or _silent))
+    runner = web.AppRunner(server.application(), handle_signals=False, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, options.host, options.port)
+        await site.start()
+        server.port = runner.addresses[0][1]
+        yield server
+    finally:
+        await runner.cleanup()
+
+
+async def serve(
+    options: ServerOptions,
+    *,
+    ready: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Serve until cancelled. ``ready`` is told the port; ``progress`` hears what takes long."""
+    async with running(options, progress=progress) as server:
+        if ready is not None:
+            ready(server.port)
+        await asyncio.Event().wait()
+
+
+async def _prepared(options: ServerOptions, progress: Progress) -> Callable[[], Engines]:
+    """Load what ``options`` ask for, telling ``progress`` about long loading."""
+    if options.script is not None:
+        return ScriptedEngines(options.script)
+    from voice_agent.embedded.speech import load  # models: only when asked for
+
+    loading = asyncio.get_running_loop().run_in_executor(None, load, options.speech)
+    waited = 0.0
+    while not loading.done():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(loading), PATIENCE_S)
+        waited += PATIENCE_S
+        if not loading.done():
+            progress(f"loading the speech models ({options.speech}) ... {waited:.0f} s")
+    return await loading
+
+
+def _abort(request: web.Request) -> None:
+    """Cut the line, as a network does."""
+    if request.transport is not None:
+        request.transport.abort()
+
+
+def _silent(_: str) -> None:
+    """Nobody listens."""
