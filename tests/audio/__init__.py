@@ -1,0 +1,1 @@
+"""Real PyAudio streams on a virtual sound card."""
