@@ -38,8 +38,7 @@ class Model:
     def block(self, count: int) -> list[tuple[int, float]]:
         """For each sample of the next block: its value and the greatest gain it may have."""
         block = self._fading(count)
-        if self.read < self.floor:
-            self.read = self.floor
+        self.read = max(self.read, self.floor)
         while len(block) < count:
             self.reached.append(self.read)
             if self.read == self.written:

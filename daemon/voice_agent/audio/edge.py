@@ -6,6 +6,7 @@ has reached. It returns exactly the samples asked for: PyAudio takes a short ans
 stream.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from time import monotonic
 from typing import Protocol
@@ -29,7 +30,7 @@ class Callback(Protocol):
         ...
 
 
-class Edge:
+class Edge(ABC):
     """The PortAudio side of one direction. All fields are written by the callback alone."""
 
     def __init__(self) -> None:
@@ -50,6 +51,6 @@ class Edge:
             self.callback_errors += 1
             return bytes(frame_count * BYTES_PER_SAMPLE), PA_CONTINUE
 
-    def _exchange(self, in_data: bytes | None, frame_count: int, status: int) -> bytes | None:
+    @abstractmethod
+    def _exchange(self, in_data: bytes | None, frame_count: int, status: int, /) -> bytes | None:
         """Take ``in_data`` or return ``frame_count`` samples."""
-        raise AssertionError("an Edge without a direction")

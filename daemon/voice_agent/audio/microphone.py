@@ -38,7 +38,7 @@ class MicrophoneStatistics(NamedTuple):
 
 
 class Microphone(Edge):
-    """A mono PCM16 microphone at one rate; ``callback`` is for PortAudio, the rest for one task of the loop."""
+    """A mono PCM16 microphone at one rate; ``callback`` is for PortAudio, the rest for one task."""
 
     def __init__(self, rate: int, *, capacity_s: float = 10.0) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class Microphone(Edge):
             last_callback=self.last_callback,
         )
 
-    def _exchange(self, in_data: bytes | None, frame_count: int, status: int) -> None:
+    def _exchange(self, in_data: bytes | None, _frame_count: int, status: int, /) -> None:
         if status & PA_INPUT_OVERFLOW:
             self._overflows += 1
         samples = np.frombuffer(in_data or b"", SAMPLE)

@@ -37,7 +37,7 @@ class Playout(Edge):
     def __init__(self, ring: SampleRing, fade: int) -> None:
         super().__init__()
         self.starts: deque[int] = deque((0,))
-        """Where stretches begin, ascending. The loop appends or replaces it, the callback takes from the left."""
+        """Where stretches begin, ascending. The loop appends or replaces, the callback pops on the left."""
         self.played = 0
         self.flushed = 0
         self.faded = 0
@@ -69,7 +69,7 @@ class Playout(Edge):
         """Say that the next block will not be heard right after the last one. Only while no callback runs."""
         self._hole = max(self._hole, 1)
 
-    def _exchange(self, in_data: bytes | None, frame_count: int, status: int) -> bytes:
+    def _exchange(self, _in_data: bytes | None, frame_count: int, status: int, /) -> bytes:
         if status & PA_OUTPUT_UNDERFLOW:
             self.xruns += 1
         if frame_count != len(self._block):

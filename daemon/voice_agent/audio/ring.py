@@ -88,7 +88,7 @@ class SampleRing:
         return count
 
     def read_flushed(self, out: Samples) -> int:
-        """Fill the head of ``out`` with audio that was flushed before it was read; return how many samples."""
+        """Fill the head of ``out`` with the oldest flushed audio; return how many samples."""
         read = self.read
         count = max(0, min(len(out), self.floor - read))
         self._copy(read, out[:count])
