@@ -113,7 +113,7 @@ class State(Enum):
 
 @dataclass(slots=True)
 class _Words:
-    """The text of one item. Yandex sends a spoken answer's words as text; the first kind that comes counts."""
+    """The text of one item. Yandex sends spoken words as text; the first kind that comes counts."""
 
     kind: type
     text: str = ""
@@ -199,16 +199,31 @@ class Dialogue:
 
     def _react(self, event: ServerEvent | Unrecognised | Malformed, at: Moment) -> Sequence[Command]:
         match event:
+            case SpeechStarted():
+                return self._begin_turn(event, at)
+            case SpeechStopped():
+                return self._end_speech(at)
+            case TranscriptionCompleted(transcript=str(text)) if text.strip():
+                turn = self._turn_of_item.get(event.item_id, self.turn)
+                return [Tell(UserSaid(turn, text.strip()))]
+            case SessionCreated() | SessionUpdated():
+                return self._session(event)
+            case ServerError(error=error):
+                return self._weigh(error, at)
+            case Unrecognised(type=kind):
+                return [Tell(ServerFault("unrecognised", kind, ""))]
+            case Malformed(type=kind, reason=reason):
+                return [Tell(ServerFault("malformed", kind, reason))]
+        return self._react_to_answer(event, at)
+
+    def _react_to_answer(self, event: ServerEvent, at: Moment) -> Sequence[Command]:
+        match event:
             case AudioDelta():
                 return self._hear(event, at)
             case TranscriptDelta() | TextDelta():
                 self._write(event)
             case TranscriptDone(transcript=text) | TextDone(text=text):
                 self._finish_words(event.response_id, event.item_id, text)
-            case SpeechStarted():
-                return self._begin_turn(event, at)
-            case SpeechStopped():
-                return self._end_speech(at)
             case ResponseCreated(response=info):
                 return self._answer_begins(info)
             case OutputItemAdded():
@@ -217,17 +232,6 @@ class Dialogue:
                 return self._item_done(event.response_id, event.item)
             case ResponseDone(response=info):
                 return self._answer_ends(info)
-            case TranscriptionCompleted(transcript=str(text)) if text.strip():
-                turn = self._turn_of_item.get(event.item_id, self.turn)
-                return [Tell(UserSaid(turn, text.strip()))]
-            case ServerError(error=error):
-                return self._weigh(error, at)
-            case SessionCreated() | SessionUpdated():
-                return self._session(event)
-            case Unrecognised(type=kind):
-                return [Tell(ServerFault("unrecognised", kind, ""))]
-            case Malformed(type=kind, reason=reason):
-                return [Tell(ServerFault("malformed", kind, reason))]
         return []
 
     def _session(self, event: SessionCreated | SessionUpdated) -> Sequence[Command]:
@@ -236,9 +240,7 @@ class Dialogue:
             update = session_update(self._provider, self._settings)
             return [Send(SessionUpdate(event_id=SESSION_UPDATE_ID, session=update.session))]
         rate_in, rate_out = effective_rates(event.session)
-        granted = Granted(
-            rate_in or self._settings.input_rate, rate_out or self._provider.silent_output_rate
-        )
+        granted = Granted(rate_in or self._settings.input_rate, rate_out or self._provider.silent_output_rate)
         if granted == self._granted:
             return []
         self._granted = granted
@@ -286,11 +288,15 @@ class Dialogue:
         for utterance in cut:
             heard_ms = self._ms(utterance.heard(played))
             if heard_ms > 0:
-                commands.append(Send(TruncateItem(
-                    item_id=utterance.item_id,
-                    content_index=utterance.content_index,
-                    audio_end_ms=heard_ms,
-                )))
+                commands.append(
+                    Send(
+                        TruncateItem(
+                            item_id=utterance.item_id,
+                            content_index=utterance.content_index,
+                            audio_end_ms=heard_ms,
+                        )
+                    )
+                )
             elif utterance.content_index == 0:
                 commands.append(Send(DeleteItem(item_id=utterance.item_id)))
         sounded = {utterance.item_id for utterance in cut}
@@ -317,7 +323,7 @@ class Dialogue:
     # ------------------------------------------------------------------------------------- answers
 
     def _answer_begins(self, info: ResponseInfo) -> Sequence[Command]:
-        """Assign the response to a turn. One that was owed to an older turn, while the user speaks, is stale."""
+        """Assign the response to a turn. One that an older turn is owed, while the user speaks, is stale."""
         asked_in = self._requests.take_granted()
         owed_to = asked_in if asked_in is not None else self._unanswered
         self._unanswered = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from voice_agent.realtime.events import CreateResponse
 
 REFUSED_PAUSE_S = 1.0
-"""A refused request waits this long, unless a response ends before: no tight loop against a confused server."""
+"""A refused request waits this long, unless a response ends before: no tight loop."""
 
 PATIENCE_S = 10.0
 """A request that is neither granted nor refused within this time is taken for lost."""
@@ -49,7 +49,7 @@ class ResponseRequests:
         self._wanted_for = turn
 
     def next_request(self, turn: int, *, now: float) -> CreateResponse | None:
-        """The event to send, when nothing outstanding forbids it. The caller knows that the server is free."""
+        """The event to send, when nothing outstanding forbids it. The caller sees the server free."""
         if self._asked and now >= self._asked.at + PATIENCE_S:
             self._asked = None
         if self._wanted_for is not None and self._wanted_for != turn:
@@ -80,5 +80,3 @@ class ResponseRequests:
     def server_is_free(self) -> None:
         """A response ended: a refused request need not wait any longer."""
         self._not_before = 0.0
-
-

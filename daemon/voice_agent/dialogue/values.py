@@ -32,7 +32,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """Append whole samples (PCM16) to the playout. ``starts``: an item begins, so a pause before it is no gap."""
+    """Append whole samples (PCM16). ``starts``: an item begins, so a pause before it is no gap."""
 
     pcm: bytes
     starts: bool
@@ -134,7 +134,7 @@ class FirstSound:
 
 @dataclass(frozen=True, slots=True)
 class AgentSaid:
-    """An item of an answer has ended. ``text`` is what the model wrote; ``heard_ms`` of ``sent_ms`` sounded."""
+    """An item of an answer has ended. ``text``: what the model wrote; ``heard_ms`` of ``sent_ms`` sounded."""
 
     turn: int
     item_id: str

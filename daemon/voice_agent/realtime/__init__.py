@@ -1,1 +1,1 @@
-"""The realtime protocol as values (``events``), their wire form (``codec``) and its dialects (``providers``)."""
+"""The realtime protocol: values (``events``), their wire form (``codec``), dialects (``providers``)."""

@@ -22,12 +22,12 @@ MAX_FRAME_BYTES = 32 * 1024 * 1024
 """A frame above this is a fault: OpenAI bounds audio at 15 MiB an event, before base64."""
 
 
-def _tagged(base: type) -> Any:
+def _tagged(base: type) -> Any:  # noqa: ANN401 - a union made at run time has no type
     """The union of all event classes below ``base``, for a tagged decoder."""
     return reduce(or_, [cls for cls in vars(events).values() if _is_event(cls) and issubclass(cls, base)])
 
 
-def _is_event(cls: Any) -> bool:
+def _is_event(cls: Any) -> bool:  # noqa: ANN401 - whatever stands in a module
     """Wire names are dotted, but for ``error``; the abstract bases have their class names as tags."""
     tag = isinstance(cls, type) and issubclass(cls, msgspec.Struct) and cls.__struct_config__.tag
     return isinstance(tag, str) and ("." in tag or tag == "error")
@@ -102,7 +102,7 @@ _effective_decoder = msgspec.json.Decoder(_Effective)
 
 
 def effective_rates(session: msgspec.Raw) -> tuple[int | None, int | None]:
-    """Input and output sample rate in Hz that a server's session object states; ``None`` where it states none."""
+    """Input and output rate in Hz that a server's session object states; ``None`` where it states none."""
     try:
         audio = _effective_decoder.decode(session).audio
     except msgspec.DecodeError:

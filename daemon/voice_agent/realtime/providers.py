@@ -164,16 +164,14 @@ SERVER_TOOLS = frozenset({"web_search", "file_search"})
 
 
 def _server_tools(provider: Provider, settings: SessionSettings) -> list[ToolSpec]:
-    """Yandex's built-in tools are functions with reserved names; ``file_search``'s description is its store."""
+    """Yandex's built-in tools: functions with reserved names; ``file_search`` is described by its store."""
     if not provider.server_tools:
         return []
     tools = []
     if settings.web_search:
         tools.append(ToolSpec(name="web_search", description="Search the web", parameters=EMPTY_OBJECT))
     if settings.file_search:
-        tools.append(
-            ToolSpec(name="file_search", description=settings.file_search, parameters=Raw(b"{}"))
-        )
+        tools.append(ToolSpec(name="file_search", description=settings.file_search, parameters=Raw(b"{}")))
     return tools
 
 

@@ -73,9 +73,7 @@ def weather_tool(service: WeatherService) -> Tool:
                 raise ToolError(f"no city named {city!r} is known")
             return _report(search.results[0], await _forecast(http, service, search.results[0]))
 
-    return Tool(
-        "get_weather", "Current weather in a city.", PARAMETERS, handler, timeout_s=service.timeout_s
-    )
+    return Tool("get_weather", "Current weather in a city.", PARAMETERS, handler, timeout_s=service.timeout_s)
 
 
 async def _forecast(http: aiohttp.ClientSession, service: WeatherService, place: _Found) -> _Current:

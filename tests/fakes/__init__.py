@@ -1,0 +1,1 @@
+"""Models of the world around the core: what a server and a loudspeaker may do, in a few lines each."""

@@ -1,0 +1,46 @@
+"""A loudspeaker as the core sees it: a queue of samples that a clock eats."""
+
+from collections.abc import Sequence
+
+from voice_agent.dialogue import Command, Moment, Play, Silence
+
+
+class ModelSpeaker:
+    """Plays what ``Play`` commands bring, at ``rate`` Hz; remembers which samples sounded."""
+
+    def __init__(self, rate: int = 24000) -> None:
+        self.rate = rate
+        self.now = 100.0
+        self.queued = 0
+        self.played = 0
+        self.sounded = bytearray()
+        self._queue = bytearray()
+
+    def moment(self) -> Moment:
+        """The present."""
+        return Moment(self.now, self.queued, self.played)
+
+    def obey(self, commands: Sequence[Command]) -> None:
+        """Carry out what concerns a loudspeaker."""
+        for command in commands:
+            match command:
+                case Play(pcm, _):
+                    assert len(pcm) % 2 == 0, "half a sample cannot be played"
+                    self._queue += pcm
+                    self.queued += len(pcm) // 2
+                case Silence():
+                    self._queue.clear()
+                    self.played = self.queued
+
+    def elapse(self, seconds: float) -> None:
+        """Let time pass; sound leaves the loudspeaker."""
+        self.now += seconds
+        samples = min(int(seconds * self.rate), self.queued - self.played)
+        self.sounded += self._queue[: samples * 2]
+        del self._queue[: samples * 2]
+        self.played += samples
+
+    @property
+    def silent(self) -> bool:
+        """Nothing is queued."""
+        return self.played == self.queued

@@ -1,0 +1,498 @@
+"""The dialogue, one rule at a time: values in, values out."""
+
+from collections.abc import Sequence
+
+import pytest
+from msgspec import Raw
+
+from tests.fakes.model_speaker import ModelSpeaker
+from voice_agent.dialogue import (
+    Abandon,
+    AgentSaid,
+    AnswerDropped,
+    AnswerFailed,
+    Command,
+    Dialogue,
+    Fact,
+    FirstSound,
+    Granted,
+    Play,
+    RunTool,
+    Send,
+    ServerFault,
+    Silence,
+    State,
+    Tell,
+    ToolCalled,
+    ToolOutcome,
+    UserSaid,
+)
+from voice_agent.errors import ConnectionLost, Unauthorized
+from voice_agent.realtime.events import (
+    AudioDelta,
+    CancelResponse,
+    ClientEvent,
+    CreateItem,
+    CreateResponse,
+    DeleteItem,
+    ErrorDetail,
+    Item,
+    Malformed,
+    OutputItemAdded,
+    OutputItemDone,
+    ResponseCreated,
+    ResponseDone,
+    ResponseInfo,
+    ServerError,
+    ServerEvent,
+    SessionCreated,
+    SessionUpdate,
+    SessionUpdated,
+    SpeechStarted,
+    SpeechStopped,
+    StatusDetails,
+    TextDelta,
+    TranscriptDelta,
+    TranscriptionCompleted,
+    TruncateItem,
+    TurnDetection,
+    Unrecognised,
+)
+from voice_agent.realtime.providers import OPENAI, YANDEX, Provider, SessionSettings
+
+MS = 24  # samples at 24 kHz
+
+
+class Conversation:
+    """A dialogue and a loudspeaker, driven by hand."""
+
+    def __init__(self, provider: Provider = OPENAI, settings: SessionSettings | None = None) -> None:
+        self.speaker = ModelSpeaker()
+        self.dialogue = Dialogue(provider, settings or SessionSettings())
+        self.commands: list[Command] = []
+
+    def hears(self, *events: ServerEvent | Unrecognised | Malformed) -> list[Command]:
+        """The server says something; returns what the dialogue wants done about it."""
+        fresh: list[Command] = []
+        for event in events:
+            commands = self.dialogue.receive(event, self.speaker.moment())
+            self._obey(commands)
+            fresh += commands
+        return fresh
+
+    def waits(self, seconds: float) -> list[Command]:
+        """Time passes, and the dialogue is woken at its deadlines."""
+        until = self.speaker.now + seconds
+        fresh: list[Command] = []
+        while (deadline := self.dialogue.deadline) is not None and deadline <= until:
+            self.speaker.elapse(max(deadline - self.speaker.now, 0.0))
+            commands = self.dialogue.wake(self.speaker.moment())
+            self._obey(commands)
+            fresh += commands
+        self.speaker.elapse(max(until - self.speaker.now, 0.0))
+        return fresh
+
+    def answers_tool(self, call_id: str, output: str = "{}") -> list[Command]:
+        """A tool finishes."""
+        outcome = ToolOutcome(call_id, output, ok=True, seconds=0.1)
+        commands = list(self.dialogue.tool_finished(outcome, self.speaker.moment()))
+        self._obey(commands)
+        return commands
+
+    def _obey(self, commands: Sequence[Command]) -> None:
+        self.speaker.obey(commands)
+        self.commands += commands
+
+    def user_speaks(self) -> None:
+        """The user says something and stops."""
+        self.hears(SpeechStarted(), SpeechStopped())
+
+    def agent_answers(self, *, item: str = "a", ms: int = 1000, response: str = "r") -> None:
+        """A whole answer arrives at once."""
+        self.hears(
+            ResponseCreated(response=ResponseInfo(id=response)),
+            OutputItemAdded(response_id=response, item=Item(id=item)),
+            audio(ms, item=item, response=response),
+            OutputItemDone(response_id=response, item=Item(id=item)),
+            ResponseDone(response=ResponseInfo(id=response, status="completed")),
+        )
+
+
+def audio(ms: int, *, item: str = "a", response: str = "r", index: int = 0) -> AudioDelta:
+    return AudioDelta(response_id=response, item_id=item, content_index=index, delta=b"\1\0" * ms * MS)
+
+
+def call(name: str, call_id: str, response: str = "r") -> OutputItemDone:
+    item = Item(id=f"i_{call_id}", type="function_call", name=name, call_id=call_id, arguments="{}")
+    return OutputItemDone(response_id=response, item=item)
+
+
+def done(response: str = "r", status: str = "completed") -> ResponseDone:
+    return ResponseDone(response=ResponseInfo(id=response, status=status))
+
+
+def sent(commands: Sequence[Command]) -> list[ClientEvent]:
+    return [command.event for command in commands if isinstance(command, Send)]
+
+
+def told(commands: Sequence[Command], kind: type[Fact]) -> list[Fact]:
+    return [c.fact for c in commands if isinstance(c, Tell) and isinstance(c.fact, kind)]
+
+
+# ------------------------------------------------------------------------------------------ session
+
+
+def test_the_session_is_introduced_and_its_granted_rates_are_obeyed() -> None:
+    talk = Conversation()
+    (update,) = sent(talk.hears(SessionCreated()))
+    assert isinstance(update, SessionUpdate)
+    session = Raw(b'{"audio":{"input":{"format":{"rate":16000}},"output":{"format":{"rate":44100}}}}')
+    assert talk.hears(SessionUpdated(session=session)) == [Granted(16000, 44100)]
+
+
+def test_a_second_confirmation_of_the_session_changes_nothing() -> None:
+    talk = Conversation()
+    assert talk.hears(SessionUpdated()) == [Granted(24000, 24000)]
+    assert talk.hears(SessionUpdated()) == []
+
+
+def test_a_server_that_states_no_output_rate_gets_its_own_default() -> None:
+    silent = SessionUpdated(session=Raw(b'{"audio":null}'))
+    assert Conversation(YANDEX).hears(silent) == [Granted(24000, 44100)]
+
+
+def test_a_refused_session_update_abandons_the_connection() -> None:
+    talk = Conversation()
+    talk.hears(SessionCreated())
+    commands = talk.hears(ServerError(error=ErrorDetail(event_id="session_update", message="bad rate")))
+    assert [type(c.error) for c in commands if isinstance(c, Abandon)] == [Unauthorized]
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [("session_expired", ConnectionLost), ("insufficient_quota", Unauthorized)]
+)
+def test_errors_that_end_the_session_abandon_the_connection(code: str, error: type[Exception]) -> None:
+    commands = Conversation().hears(ServerError(error=ErrorDetail(code=code)))
+    assert [type(c.error) for c in commands if isinstance(c, Abandon)] == [error]
+
+
+@pytest.mark.parametrize("code", ["response_cancel_not_active", "something_new", None])
+def test_other_errors_are_told_and_survived(code: str | None) -> None:
+    commands = Conversation().hears(ServerError(error=ErrorDetail(code=code)))
+    assert len(told(commands, ServerFault)) == len(commands) == 1
+
+
+def test_what_is_no_event_is_told_and_survived() -> None:
+    commands = Conversation().hears(Unrecognised("ping"), Malformed("", "not JSON"))
+    assert [fact.kind for fact in told(commands, ServerFault)] == ["unrecognised", "malformed"]  # type: ignore[union-attr]
+
+
+# ------------------------------------------------------------------------------------------ answers
+
+
+def test_an_answer_is_played_whole_and_then_nothing_is_owed() -> None:
+    talk = Conversation()
+    talk.user_speaks()
+    assert talk.dialogue.state is State.THINKING
+    talk.agent_answers(ms=1000)
+    assert talk.dialogue.state is State.SPEAKING
+    talk.waits(1.1)
+    assert talk.dialogue.state is State.IDLE
+    assert talk.dialogue.deadline is None
+    assert len(talk.speaker.sounded) == 1000 * MS * 2
+
+
+def test_half_samples_wait_for_their_other_halves() -> None:
+    talk = Conversation()
+    talk.hears(ResponseCreated(response=ResponseInfo(id="r")))
+    for piece in (b"\1", b"\2\3", b"\4\5\6", b"\7", b"\x08"):
+        talk.hears(AudioDelta(response_id="r", item_id="a", delta=piece))
+    talk.waits(1.0)
+    assert bytes(talk.speaker.sounded) == bytes(range(1, 9))
+
+
+def test_the_first_sound_is_measured_at_the_loudspeaker() -> None:
+    talk = Conversation()
+    talk.user_speaks()
+    talk.waits(0.4)
+    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), audio(500))
+    (fact,) = told(talk.waits(0.3), FirstSound)
+    assert isinstance(fact, FirstSound)
+    assert fact.model_s == pytest.approx(0.4)
+    assert fact.seconds == pytest.approx(0.4, abs=0.001)
+
+
+def test_words_reach_the_observer_with_the_heard_part() -> None:
+    talk = Conversation()
+    talk.hears(
+        ResponseCreated(response=ResponseInfo(id="r")),
+        TranscriptDelta(response_id="r", item_id="a", delta="Good "),
+        audio(1000),
+        TranscriptDelta(response_id="r", item_id="a", delta="day"),
+    )
+    talk.waits(0.25)
+    (fact,) = told(talk.hears(SpeechStarted()), AgentSaid)
+    assert fact == AgentSaid(0, "a", "Good day", heard_ms=250, sent_ms=1000)
+
+
+def test_yandex_words_of_a_spoken_answer_come_as_text() -> None:
+    talk = Conversation(YANDEX)
+    talk.hears(
+        ResponseCreated(response=ResponseInfo(id="r")),
+        TextDelta(response_id="r", item_id="a", delta="Добрый день"),
+        audio(100),
+    )
+    assert told(talk.hears(done()), AgentSaid) == []
+    assert told(talk.waits(1.0), AgentSaid) == [AgentSaid(0, "a", "Добрый день", 100, 100)]
+
+
+def test_an_answer_in_text_only_is_told_as_unheard() -> None:
+    talk = Conversation()
+    talk.hears(ResponseCreated(response=ResponseInfo(id="r")))
+    talk.hears(TextDelta(response_id="r", item_id="a", delta="Silence is golden"))
+    assert told(talk.hears(done()), AgentSaid) == [AgentSaid(0, "a", "Silence is golden", 0, 0)]
+
+
+def test_what_the_user_said_belongs_to_the_turn_of_its_item() -> None:
+    talk = Conversation()
+    talk.hears(SpeechStarted(item_id="u1"), SpeechStopped(), SpeechStarted(item_id="u2"))
+    facts = told(talk.hears(TranscriptionCompleted(item_id="u1", transcript=" Hello ")), UserSaid)
+    assert facts == [UserSaid(1, "Hello")]
+
+
+def test_an_answer_that_never_comes_is_given_up() -> None:
+    talk = Conversation()
+    talk.user_speaks()
+    assert told(talk.waits(31.0), AnswerFailed) == [AnswerFailed(1, "missing", "the server did not answer")]
+    assert talk.dialogue.state is State.IDLE
+
+
+def test_a_failed_answer_is_told_with_its_reason() -> None:
+    talk = Conversation()
+    details = StatusDetails(error=ErrorDetail(code="inference_rate_limit_exceeded"))
+    info = ResponseInfo(id="r", status="failed", status_details=details)
+    commands = talk.hears(ResponseCreated(response=ResponseInfo(id="r")), ResponseDone(response=info))
+    assert told(commands, AnswerFailed) == [AnswerFailed(0, "failed", "inference_rate_limit_exceeded")]
+
+
+# ----------------------------------------------------------------------------------------- barge-in
+
+
+def test_the_user_silences_the_agent_and_the_server_learns_what_was_heard() -> None:
+    talk = Conversation()
+    talk.agent_answers(ms=2000)
+    talk.waits(0.75)
+    commands = talk.hears(SpeechStarted())
+    assert Silence() in commands
+    assert sent(commands) == [TruncateItem(item_id="a", content_index=0, audio_end_ms=750)]
+    assert talk.speaker.silent
+
+
+def test_silence_precedes_everything_that_is_sent() -> None:
+    talk = Conversation()
+    talk.agent_answers()
+    talk.waits(0.1)
+    assert isinstance(talk.hears(SpeechStarted())[0], Silence)
+
+
+def test_an_item_of_which_nothing_was_heard_is_deleted_not_truncated_to_nothing() -> None:
+    talk = Conversation()
+    talk.agent_answers(ms=2000)
+    assert sent(talk.hears(SpeechStarted())) == [DeleteItem(item_id="a")]
+
+
+def test_an_item_heard_to_its_end_is_left_alone() -> None:
+    talk = Conversation()
+    talk.agent_answers(ms=500)
+    talk.waits(0.6)
+    commands = talk.hears(SpeechStarted())
+    assert sent(commands) == []
+    assert Silence() not in commands
+
+
+def test_each_of_several_queued_items_is_corrected() -> None:
+    talk = Conversation()
+    talk.agent_answers(item="a", ms=300, response="r1")
+    talk.agent_answers(item="b", ms=300, response="r2")
+    talk.agent_answers(item="c", ms=300, response="r3")
+    talk.waits(0.4)
+    assert sent(talk.hears(SpeechStarted())) == [
+        TruncateItem(item_id="b", content_index=0, audio_end_ms=100),
+        DeleteItem(item_id="c"),
+    ]
+
+
+def test_a_heard_item_of_an_unfinished_answer_is_not_deleted() -> None:
+    talk = Conversation()
+    talk.hears(
+        ResponseCreated(response=ResponseInfo(id="r")),
+        OutputItemAdded(response_id="r", item=Item(id="a")),
+        audio(200),
+        OutputItemDone(response_id="r", item=Item(id="a")),
+    )
+    talk.waits(0.5)
+    assert sent(talk.hears(SpeechStarted())) == []
+
+
+def test_an_announced_item_without_sound_is_deleted() -> None:
+    talk = Conversation()
+    talk.hears(
+        ResponseCreated(response=ResponseInfo(id="r")),
+        OutputItemAdded(response_id="r", item=Item(id="a")),
+    )
+    assert sent(talk.hears(SpeechStarted())) == [DeleteItem(item_id="a")]
+
+
+def test_an_item_still_arriving_is_truncated_even_if_all_of_it_was_heard() -> None:
+    talk = Conversation()
+    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), audio(100))
+    talk.waits(0.5)
+    assert sent(talk.hears(SpeechStarted())) == [TruncateItem(item_id="a", content_index=0, audio_end_ms=100)]
+
+
+def test_late_audio_of_a_silenced_answer_is_dropped_and_counted() -> None:
+    talk = Conversation()
+    talk.hears(ResponseCreated(response=ResponseInfo(id="old")), audio(100, response="old"))
+    talk.hears(SpeechStarted())
+    commands = talk.hears(audio(40, response="old"))
+    assert not [c for c in commands if isinstance(c, Play)]
+    assert told(commands, AnswerDropped) == [AnswerDropped(0, 40 * MS)]
+
+
+def test_sound_left_over_from_an_earlier_connection_is_silenced_too() -> None:
+    talk = Conversation()
+    talk.speaker.queued = 1000
+    assert Silence() in talk.hears(SpeechStarted())
+
+
+def test_a_server_that_interrupts_itself_is_not_asked_to_cancel() -> None:
+    talk = Conversation()
+    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), audio(100))
+    assert CancelResponse(response_id="r") not in sent(talk.hears(SpeechStarted()))
+
+
+@pytest.mark.parametrize("detection", [None, TurnDetection(interrupt_response=False)])
+def test_a_server_that_does_not_interrupt_is_asked_to_cancel(detection: TurnDetection | None) -> None:
+    talk = Conversation(settings=SessionSettings(turn_detection=detection))
+    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), audio(100))
+    assert CancelResponse(response_id="r") in sent(talk.hears(SpeechStarted()))
+
+
+def test_an_answer_owed_to_an_older_turn_is_not_spoken_over_the_user() -> None:
+    talk = Conversation()
+    talk.user_speaks()
+    talk.hears(SpeechStarted())
+    commands = talk.hears(ResponseCreated(response=ResponseInfo(id="late")), audio(100, response="late"))
+    assert sent(commands) == [CancelResponse(response_id="late")]
+    assert not [c for c in commands if isinstance(c, Play)]
+
+
+def test_an_answer_without_an_end_of_speech_is_still_heard() -> None:
+    talk = Conversation()
+    talk.hears(SpeechStarted(), ResponseCreated(response=ResponseInfo(id="r")))
+    assert [type(c) for c in talk.hears(audio(100))] == [Play]
+
+
+# -------------------------------------------------------------------------------------------- tools
+
+
+def test_parallel_calls_are_all_answered_and_speech_is_asked_for_once() -> None:
+    talk = Conversation()
+    talk.user_speaks()
+    begun = talk.hears(ResponseCreated(response=ResponseInfo(id="r")), call("x", "1"), call("y", "2"))
+    assert [c.call.name for c in begun if isinstance(c, RunTool)] == ["x", "y"]
+    first = sent(talk.answers_tool("1", "one"))
+    assert [type(event) for event in first] == [CreateItem]
+    assert sent(talk.hears(done())) == []
+    second = sent(talk.answers_tool("2"))
+    assert [type(event) for event in second] == [CreateItem, CreateResponse]
+
+
+def test_speech_is_not_asked_for_before_the_calling_response_is_over() -> None:
+    talk = Conversation()
+    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), call("x", "1"))
+    assert [type(event) for event in sent(talk.answers_tool("1"))] == [CreateItem]
+    assert [type(event) for event in sent(talk.hears(done()))] == [CreateResponse]
+
+
+def test_a_call_announced_twice_runs_once() -> None:
+    talk = Conversation()
+    info = ResponseInfo(id="r", output=[call("x", "1").item])
+    begun = ResponseCreated(response=ResponseInfo(id="r"))
+    commands = talk.hears(begun, call("x", "1"), ResponseDone(response=info))
+    assert len([c for c in commands if isinstance(c, RunTool)]) == 1
+
+
+def test_a_call_that_only_the_final_event_shows_is_run() -> None:
+    talk = Conversation()
+    info = ResponseInfo(id="r", output=[call("x", "1").item])
+    commands = talk.hears(ResponseCreated(response=ResponseInfo(id="r")), ResponseDone(response=info))
+    assert len([c for c in commands if isinstance(c, RunTool)]) == 1
+
+
+def test_a_name_given_only_at_the_beginning_is_remembered() -> None:
+    talk = Conversation(YANDEX)
+    added = OutputItemAdded(response_id="r", item=Item(type="function_call", name="x", call_id="1"))
+    nameless = OutputItemDone(response_id="r", item=Item(type="function_call", call_id="1", arguments="{}"))
+    commands = talk.hears(ResponseCreated(response=ResponseInfo(id="r")), added, nameless)
+    assert [c.call.name for c in commands if isinstance(c, RunTool)] == ["x"]
+
+
+def test_tools_that_run_on_the_server_are_never_run_or_answered_here() -> None:
+    talk = Conversation(YANDEX)
+    commands = talk.hears(ResponseCreated(response=ResponseInfo(id="r")), call("web_search", "1"), done())
+    assert not [c for c in commands if isinstance(c, RunTool | Send)]
+    assert told(commands, ToolCalled) == [ToolCalled(0, "web_search", "{}", here=False)]
+
+
+def test_the_same_name_is_an_ordinary_tool_elsewhere() -> None:
+    commands = Conversation(OPENAI).hears(call("web_search", "1"))
+    assert [c.call.name for c in commands if isinstance(c, RunTool)] == ["web_search"]
+
+
+def test_an_answer_for_a_turn_that_is_over_is_delivered_without_asking_for_speech() -> None:
+    talk = Conversation()
+    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), call("x", "1"), done())
+    talk.hears(SpeechStarted(), SpeechStopped())
+    assert [type(event) for event in sent(talk.answers_tool("1"))] == [CreateItem]
+
+
+def test_a_cancelled_answer_does_not_ask_for_speech() -> None:
+    talk = Conversation()
+    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), call("x", "1"), done(status="cancelled"))
+    assert [type(event) for event in sent(talk.answers_tool("1"))] == [CreateItem]
+
+
+def test_a_refused_request_is_repeated_when_the_other_response_ends() -> None:
+    talk = Conversation()
+    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), call("x", "1"), done())
+    (_, request) = sent(talk.answers_tool("1"))
+    assert isinstance(request, CreateResponse)
+    busy = ErrorDetail(code="conversation_already_has_active_response", event_id=str(request.event_id))
+    assert sent(talk.hears(ServerError(error=busy))) == []
+    talk.hears(ResponseCreated(response=ResponseInfo(id="other")))
+    assert [type(event) for event in sent(talk.hears(done("other")))] == [CreateResponse]
+
+
+def test_a_refused_request_without_any_response_is_repeated_after_a_pause() -> None:
+    talk = Conversation()
+    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), call("x", "1"), done())
+    talk.answers_tool("1")
+    talk.hears(ServerError(error=ErrorDetail(code="conversation_already_has_active_response")))
+    assert sent(talk.waits(0.9)) == []
+    assert [type(event) for event in sent(talk.waits(0.2))] == [CreateResponse]
+
+
+def test_an_older_answer_does_not_displace_a_wanted_request() -> None:
+    talk = Conversation()
+    talk.hears(ResponseCreated(response=ResponseInfo(id="r1")), call("x", "old", "r1"), done("r1"))
+    talk.hears(SpeechStarted(), SpeechStopped())
+    talk.hears(ResponseCreated(response=ResponseInfo(id="r2")), call("x", "new", "r2"), done("r2"))
+    talk.answers_tool("new")
+    talk.hears(ServerError(error=ErrorDetail(code="conversation_already_has_active_response")))
+    talk.answers_tool("old")
+    assert [type(event) for event in sent(talk.waits(1.5))] == [CreateResponse]
+
+
+def test_an_answer_to_an_unknown_call_is_ignored() -> None:
+    assert Conversation().answers_tool("nobody") == []
