@@ -5,6 +5,7 @@ and because what is tested may hang or abort. Marked with ``in_own_process``, a 
 ``python -m tests.audio.harness <module> <function> <tmp_path>``; its failure is that process's traceback.
 """
 
+import asyncio
 import ctypes
 import functools
 import importlib
@@ -22,7 +23,10 @@ import numpy as np
 import pytest
 
 from voice_agent.audio.edge import PA_CONTINUE, Callback
+from voice_agent.audio.microphone import Microphone
 from voice_agent.audio.pcm import Samples
+from voice_agent.audio.portaudio import Direction, PortAudio, Stream
+from voice_agent.audio.speaker import Speaker
 from voice_agent.lab.card import VirtualCard
 
 RATE = 24_000
@@ -63,8 +67,6 @@ def main(module: str, name: str, directory: str) -> None:
     test = getattr(importlib.import_module(module), name).in_process
     result = test(Path(directory))
     if inspect.iscoroutine(result):
-        import asyncio
-
         asyncio.run(result)
 
 
@@ -94,6 +96,34 @@ def capture(callback: Callback, *, rate: int = RATE, block: int = 2 * BLOCK) -> 
         stream = sound.open(rate, 1, PA_INT16, input=True, frames_per_buffer=block, stream_callback=callback)
         yield stream
         stream.close()
+
+
+@contextmanager
+def loudspeaker(speaker: Speaker) -> Iterator[None]:
+    """Let ``speaker`` play on the default device."""
+    with _our_stream(Direction.OUTPUT, speaker.rate, speaker.rate // 100, speaker.callback) as stream:
+        speaker.set_latency(round(stream.latency_s * speaker.rate))
+        stream.start()
+        yield
+
+
+@contextmanager
+def listening(microphone: Microphone) -> Iterator[None]:
+    """Let ``microphone`` hear through the default device."""
+    with _our_stream(Direction.INPUT, microphone.rate, microphone.rate // 50, microphone.callback) as stream:
+        stream.start()
+        yield
+
+
+@contextmanager
+def _our_stream(direction: Direction, rate: int, block: int, callback: Callback) -> Iterator[Stream]:
+    sound = PortAudio()
+    try:
+        stream = sound.open(direction, "default", rate=rate, frames_per_block=block, callback=callback)
+        yield stream
+        stream.close()
+    finally:
+        sound.terminate()
 
 
 @contextmanager
@@ -161,6 +191,14 @@ def until(condition: Callable[[], bool], what: str, *, timeout_s: float = 20.0) 
     while not condition():
         assert time.monotonic() < deadline, f"waited {timeout_s} s in vain: {what}"
         time.sleep(0.002)
+
+
+async def wait_until(condition: Callable[[], bool], what: str, *, timeout_s: float = 20.0) -> None:
+    """The same for the event loop."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout_s} s in vain: {what}"
+        await asyncio.sleep(0.002)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@
 #include <unistd.h>
 
 #define NS_PER_S 1000000000LL
-#define TICK_NS 2000000LL        /* well under the shortest block a caller asks for (10 ms) */
+#define TICK_NS 2000000LL        /* of virtual time: well under the shortest block a caller asks for (10 ms) */
+#define SHORTEST_SLEEP_NS 50000LL /* about what a sleep costs anyway */
 #define FAULT_LOOK_NS 10000000LL /* a fault is injected by hand or by a test: 10 ms is soon enough */
 #define CHUNK 2048               /* samples moved at a time; bounds the stack, not the step of the clock */
 #define AIR_SAMPLES (1 << 18)    /* what the air remembers for the echo: 5.4 s at 48 kHz */
@@ -311,7 +312,7 @@ static void *run_clock(void *argument)
     pthread_mutex_lock(&room->mutex);
     for (;;) {
         advance(room);
-        int64_t due = monotonic_ns() + TICK_NS;
+        int64_t due = monotonic_ns() + (int64_t)fmax(SHORTEST_SLEEP_NS, TICK_NS / room->speed);
         struct timespec at = {.tv_sec = due / NS_PER_S, .tv_nsec = due % NS_PER_S};
         pthread_cond_timedwait(&room->moved, &room->mutex, &at);
     }
