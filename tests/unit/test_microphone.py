@@ -20,6 +20,11 @@ def feed(microphone: Microphone, position: int, count: int, status: int = 0) -> 
     assert (data, flag) == (None, 0)
 
 
+def feed_all(microphone: Microphone, positions: range) -> None:
+    for position in positions:
+        feed(microphone, position, positions.step)
+
+
 def test_frames_come_whole_and_in_order_from_blocks_of_any_size() -> None:
     microphone = Microphone(RATE)
     feed(microphone, 0, 7)
@@ -36,7 +41,7 @@ def test_a_waiting_task_gets_the_frame_that_another_thread_completes() -> None:
         microphone = Microphone(RATE)
         first = asyncio.create_task(microphone.frame())
         await asyncio.sleep(0)  # now it waits
-        capture = threading.Thread(target=lambda: [feed(microphone, p, 10) for p in range(0, 100, 10)])
+        capture = threading.Thread(target=feed_all, args=(microphone, range(0, 100, 10)))
         capture.start()
         async with asyncio.timeout(5):
             frames = [await first] + [await microphone.frame() for _ in range(4)]
@@ -49,7 +54,7 @@ def test_a_waiting_task_gets_the_frame_that_another_thread_completes() -> None:
 def test_a_thousand_frames_cross_the_threads_bit_exact() -> None:
     async def listen() -> bytes:
         microphone = Microphone(RATE, capacity_s=30)
-        capture = threading.Thread(target=lambda: [feed(microphone, p, 16) for p in range(0, 20_000, 16)])
+        capture = threading.Thread(target=feed_all, args=(microphone, range(0, 20_000, 16)))
         capture.start()
         async with asyncio.timeout(10):
             frames = [await microphone.frame() for _ in range(1000)]

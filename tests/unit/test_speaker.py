@@ -23,7 +23,7 @@ def tone(count: int, value: int = 1000) -> bytes:
 def block(speaker: Speaker, count: int = BLOCK, status: int = 0) -> list[int]:
     data, _flag = speaker.callback(None, count, {}, status)
     assert data is not None
-    return np.frombuffer(data, "<i2").tolist()
+    return [int(value) for value in np.frombuffer(data, "<i2")]
 
 
 def test_without_audio_the_speaker_is_silent() -> None:
