@@ -119,6 +119,7 @@ class Session:
         self._tools = tools
         self._observe = observe
         self._clock = clock
+        self.on_ready: Callable[[], None] = _nothing
         self._outbox: deque[ClientEvent] = deque()
         self._posted = asyncio.Event()
         self._rearmed = asyncio.Event()
@@ -212,7 +213,13 @@ class Session:
                     self._tasks.create_task(self._run_tool(call))
                 case Granted(input_rate, output_rate):
                     self._audio.retune(input_rate, output_rate)
-                    self._ready.set()
+                    if not self._ready.is_set():
+                        self._ready.set()
+                        self.on_ready()
                 case Abandon(error):
                     raise error
         self._rearmed.set()
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

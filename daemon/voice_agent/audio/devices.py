@@ -158,6 +158,7 @@ class AudioDevices:
         output: str = DEFAULT,
         input: str = DEFAULT,  # noqa: A002 - the word of the configuration
         block_ms: int = BLOCK_MS,
+        latency_ms: float | None = None,
         deadline_s: float = 5.0,
         look_s: float = LOOK_S,
         backoff: Backoff | None = None,
@@ -168,10 +169,11 @@ class AudioDevices:
         self._microphone = microphone
         self._wanted = {Direction.OUTPUT: output, Direction.INPUT: input}
         self._block_ms = block_ms
+        self._latency_ms = latency_ms
         self._deadline_s = deadline_s
         self._look_s = look_s
         self._backoff = backoff or Backoff(0.5, 30.0)
-        self._on_change = on_change
+        self.on_change = on_change
         self._portaudio = portaudio
         self._opened: Opened | None = None
         self._swapped = asyncio.Event()
@@ -234,8 +236,9 @@ class AudioDevices:
 
     async def _start(self, opened: Opened) -> None:
         if Direction.OUTPUT in opened.streams:
-            latency_s = opened.streams[Direction.OUTPUT].latency_s
-            self._speaker.set_latency(ms_to_samples(latency_s * 1000, self._speaker.rate))
+            said_ms = opened.streams[Direction.OUTPUT].latency_s * 1000
+            latency_ms = said_ms if self._latency_ms is None else self._latency_ms
+            self._speaker.set_latency(ms_to_samples(latency_ms, self._speaker.rate))
         await self._call("starting", opened.start)
         self._openings += 1
         for direction, stream in opened.streams.items():
@@ -350,8 +353,8 @@ class AudioDevices:
         log.log(level, "sound device %s", state.condition.value, extra=fields)
         changed = self._states[direction] != state
         self._states[direction] = state
-        if changed and self._on_change:
-            self._on_change(self.state())
+        if changed and self.on_change:
+            self.on_change(self.state())
 
     def _loudness(self, direction: Direction, condition: Condition) -> int:
         """News once: a trouble is said aloud once until things are stable, its end once after that."""

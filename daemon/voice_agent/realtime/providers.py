@@ -5,7 +5,7 @@ provider's name. Sources: OpenAI's and Azure's Realtime references (2026), Yande
 and samples (2026), and behaviour observed on live servers where the documentation is silent.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from urllib.parse import quote
 
@@ -50,6 +50,10 @@ class Provider:
     languages: bool = False
     heartbeat_s: float | None = 20.0
 
+    def with_bearer(self) -> "Provider":
+        """The same provider, reached with a short-lived bearer token (IAM, Entra) instead of a key."""
+        return replace(self, auth_header="Authorization", auth_scheme="Bearer")
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -90,6 +94,19 @@ LOCAL = Provider(
     name="local", url="ws://127.0.0.1:{port}/v1/realtime?model={model}", default_model="embedded"
 )
 PROVIDERS = {provider.name: provider for provider in (YANDEX, OPENAI, AZURE, LOCAL)}
+
+
+def custom(url: str, auth_header: str, auth_scheme: str, *, yandex: bool) -> Provider:
+    """Any other server: its address, its way to take a key, and whose manners it has."""
+    manners = YANDEX if yandex else OPENAI
+    return replace(
+        manners,
+        name="custom",
+        url=url,
+        auth_header=auth_header,
+        auth_scheme=auth_scheme,
+        transcription_model=None,
+    )
 
 
 def endpoint(provider: Provider, place: Place) -> str:

@@ -1,0 +1,68 @@
+"""From the configuration to the values that the parts are made of: the one place that knows both."""
+
+from voice_agent.config import Config
+from voice_agent.credentials import Secret
+from voice_agent.realtime.events import ToolSpec, TurnDetection
+from voice_agent.realtime.providers import PROVIDERS, Place, Provider, SessionSettings, custom, endpoint
+from voice_agent.tools.base import Tool, Toolbox
+from voice_agent.tools.clock import clock_tool
+from voice_agent.tools.weather import WeatherService, weather_tool
+from voice_agent.wire import Endpoint
+
+MIB = 1024 * 1024
+
+
+def provider_for(config: Config) -> Provider:
+    """The profile of the configured kind of server."""
+    wanted = config.provider
+    if wanted.kind == "custom":
+        return custom(wanted.url, wanted.auth_header, wanted.auth_scheme, yandex=wanted.dialect == "yandex")
+    return PROVIDERS[wanted.kind].with_bearer() if wanted.auth == "bearer" else PROVIDERS[wanted.kind]
+
+
+def endpoint_for(config: Config, secret: Secret | None) -> Endpoint:
+    """Where to connect, and with which headers."""
+    wanted, provider = config.provider, provider_for(config)
+    place = Place(wanted.model, wanted.folder, wanted.resource, wanted.deployment)
+    headers = {}
+    if secret is not None:
+        headers[provider.auth_header] = f"{provider.auth_scheme} {secret.reveal()}".strip()
+    return Endpoint(
+        url=wanted.url or endpoint(provider, place),
+        headers=headers,
+        heartbeat_s=provider.heartbeat_s,
+        max_frame_bytes=wanted.max_message_mib * MIB,
+    )
+
+
+def settings_for(config: Config, tools: tuple[ToolSpec, ...]) -> SessionSettings:
+    """What to ask of a session."""
+    wanted, provider = config.session, provider_for(config)
+    detection = wanted.turn_detection
+    return SessionSettings(
+        instructions=wanted.instructions,
+        voice=wanted.voice,
+        role=wanted.role,
+        speed=wanted.speed,
+        languages=wanted.languages,
+        input_rate=wanted.input_rate or provider.input_rate,
+        output_rate=wanted.output_rate or provider.output_rate,
+        turn_detection=TurnDetection(
+            threshold=detection.threshold,
+            prefix_padding_ms=detection.prefix_padding_ms,
+            silence_duration_ms=detection.silence_duration_ms,
+            create_response=detection.create_response,
+            interrupt_response=detection.interrupt_response,
+        ),
+        tools=tools,
+        web_search=config.tools.web_search.enabled,
+        file_search=config.tools.file_search.vector_store_id,
+    )
+
+
+def toolbox_for(config: Config) -> Toolbox:
+    """The tools that the operator has enabled."""
+    weather = config.tools.weather
+    service = WeatherService(weather.geocoding_url, weather.forecast_url, weather.timeout_s)
+    known: tuple[Tool, ...] = (weather_tool(service), clock_tool())
+    return Toolbox(tool for tool in known if tool.name in config.tools.enabled)

@@ -1,0 +1,79 @@
+"""The conversation's facts as log lines: one fact, one line, and never what was said unless asked for."""
+
+import logging
+
+from voice_agent.dialogue import (
+    AgentSaid,
+    AnswerDropped,
+    AnswerFailed,
+    Fact,
+    FirstSound,
+    ServerFault,
+    Silenced,
+    ToolAnswered,
+    ToolCalled,
+    TurnStarted,
+    UserSaid,
+    UserStopped,
+)
+
+log = logging.getLogger(__name__)
+
+
+class FactLog:
+    """An observer that writes to the log. ``transcripts``: write down words, too (personal data)."""
+
+    def __init__(self, *, transcripts: bool = False) -> None:
+        self._transcripts = transcripts
+        self._faults_told: set[tuple[str, str]] = set()
+
+    def __call__(self, fact: Fact) -> None:
+        """Write one line, or none."""
+        match fact:
+            case TurnStarted(turn, interrupts):
+                log.debug("user speaks", extra={"turn": turn, "interrupts": interrupts})
+            case UserStopped(turn):
+                log.debug("user stopped", extra={"turn": turn})
+            case FirstSound(turn, seconds, model_s):
+                log.info("answering", extra={"turn": turn, "after_s": seconds, "model_s": model_s})
+            case Silenced(turn, items, heard_ms):
+                log.info("interrupted", extra={"turn": turn, "items": items, "heard_ms": heard_ms})
+            case UserSaid(turn, text):
+                log.info("user said", extra={"turn": turn, **self._words(text)})
+            case AgentSaid(turn, _, text, heard_ms, sent_ms):
+                extra = {"turn": turn, "heard_ms": heard_ms, "sent_ms": sent_ms, **self._words(text)}
+                log.info("agent said", extra=extra)
+            case _:
+                self._work(fact)
+
+    def _work(self, fact: Fact) -> None:
+        match fact:
+            case ToolCalled(turn, name, _, here):
+                log.info("tool called", extra={"turn": turn, "tool": name, "here": here})
+            case ToolAnswered(turn, name, ok, seconds):
+                log.info("tool answered", extra={"turn": turn, "tool": name, "ok": ok, "took_s": seconds})
+            case AnswerDropped(turn, samples):
+                log.debug("late audio dropped", extra={"turn": turn, "samples": samples})
+            case AnswerFailed(turn, status, reason):
+                log.warning("no answer", extra={"turn": turn, "status": status, "reason": reason})
+            case ServerFault():
+                self._fault(fact)
+
+    def _fault(self, fault: ServerFault) -> None:
+        """News once: the first of a kind is a warning, repeats are whispered."""
+        kind = (fault.kind, fault.code)
+        level = logging.DEBUG if kind in self._faults_told or fault.kind == "benign" else logging.WARNING
+        if len(self._faults_told) < MAX_KINDS:
+            self._faults_told.add(kind)
+        extra = {"kind": fault.kind, "code": fault.code, "reason": fault.message[:MAX_CHARS]}
+        log.log(level, "the server complains", extra=extra)
+
+    def _words(self, text: str) -> dict[str, str | int]:
+        return {"text": text} if self._transcripts else {"chars": len(text)}
+
+
+MAX_KINDS = 100
+"""A server that invents a new kind of fault each time must not fill our memory."""
+
+MAX_CHARS = 300
+"""A server's message may quote a whole event."""
