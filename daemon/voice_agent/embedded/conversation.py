@@ -38,9 +38,10 @@ class Entry:
     heard_ms: int | None = None
 
     @property
-    def sent_ms(self) -> int:
-        """How much audio the client was given."""
-        return samples_to_ms(self.sent, self.rate) if self.rate else 0
+    def audio_ms(self) -> int:
+        """How much audio there is: what was sent, less what a truncation took away."""
+        sent_ms = samples_to_ms(self.sent, self.rate) if self.rate else 0
+        return sent_ms if self.heard_ms is None else self.heard_ms
 
     @property
     def text(self) -> str:
@@ -98,9 +99,9 @@ class Conversation:
             return _invalid("item_truncate_invalid_item_id", f"Item not found: {item_id}", "item_id")
         if entry.item.role != "assistant" or not entry.sent:
             return _invalid("unsupported_content_type", "Only model output audio messages can be truncated")
-        if audio_end_ms > entry.sent_ms:
+        if audio_end_ms > entry.audio_ms:
             return _invalid(
-                None, f"Audio content of {entry.sent_ms}ms is already shorter than {audio_end_ms}ms"
+                None, f"Audio content of {entry.audio_ms}ms is already shorter than {audio_end_ms}ms"
             )
         entry.heard_ms = audio_end_ms
         entry.item = replace(entry.item, content=[Content(type="output_audio", transcript=entry.text)])

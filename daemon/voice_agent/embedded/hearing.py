@@ -137,7 +137,7 @@ class Hearing:
             self._forget(ms_to_samples(LONGEST_MS, HEARING_RATE))
             return
         while self._end - self._judged >= FRAME_SAMPLES:
-            at = (self._judged - self._start) * BYTES_PER_SAMPLE
+            at = self._judged_bytes
             frame = bytes(self._pcm[at : at + FRAME_BYTES])
             self._judged += FRAME_SAMPLES
             yield from self._step(self._vad.probability(frame), self._detection)
@@ -163,16 +163,20 @@ class Hearing:
         else:
             self._silence += FRAME_SAMPLES
         patience = ms_to_samples(given(detection.silence_duration_ms, 500), HEARING_RATE)
-        too_long = self.uncommitted_ms >= LONGEST_MS
+        too_long = self._judged - self._start >= ms_to_samples(LONGEST_MS, HEARING_RATE)
         if self._silence >= max(patience, 1) or too_long:
             yield Ended(samples_to_ms(self._judged, HEARING_RATE), self._take())
         elif self._silence >= min(patience, ms_to_samples(GUESS_MS, HEARING_RATE)) and not self._guessed:
             self._guessed = True
-            yield Paused(bytes(self._pcm))
+            yield Paused(bytes(self._pcm[: self._judged_bytes]))
 
     @property
     def _start(self) -> int:
         return self._end - len(self._pcm) // BYTES_PER_SAMPLE
+
+    @property
+    def _judged_bytes(self) -> int:
+        return (self._judged - self._start) * BYTES_PER_SAMPLE
 
     def _forget(self, padding: int) -> None:
         """Keep the padding and what may yet turn out to be speech, nothing older."""
@@ -182,7 +186,7 @@ class Hearing:
     def _take(self) -> bytes:
         """The audio up to the last frame judged; what came after it may begin the next utterance."""
         self._quiet()
-        size = (self._judged - self._start) * BYTES_PER_SAMPLE
+        size = self._judged_bytes
         taken = bytes(self._pcm[:size])
         del self._pcm[:size]
         return taken

