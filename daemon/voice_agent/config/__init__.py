@@ -6,17 +6,17 @@
 * ``reading``: ``load``, which reports everything that is wrong with a file at once, and ``template``.
 """
 
-from voice_agent.config.reading import InvalidConfig, UnreadableConfig, load, parse, template
-from voice_agent.config.schema import Config, Kind, ToolName
+from voice_agent.config.reading import InvalidConfig, load, parse, template
+from voice_agent.config.schema import KEYLESS, Config, Kind, ToolName
 from voice_agent.config.tables import Problem
 
 __all__ = [
+    "KEYLESS",
     "Config",
     "InvalidConfig",
     "Kind",
     "Problem",
     "ToolName",
-    "UnreadableConfig",
     "load",
     "parse",
     "template",

@@ -1,4 +1,4 @@
-"""From a file to a ``Config``, or to a list of everything that is wrong with the file; and back to a template."""
+"""From a file to a ``Config``, or to everything that is wrong with the file; and back to a template."""
 
 import tomllib
 from pathlib import Path
@@ -7,7 +7,7 @@ from voice_agent.config.rules import clashes, leaks
 from voice_agent.config.schema import Config
 from voice_agent.config.tables import Problem, read, render
 from voice_agent.credentials import THREE_WAYS
-from voice_agent.errors import ConfigError
+from voice_agent.errors import ConfigError, Unreadable
 
 
 class InvalidConfig(ConfigError):
@@ -18,12 +18,8 @@ class InvalidConfig(ConfigError):
         self.problems = tuple(problems)
 
 
-class UnreadableConfig(ConfigError):
-    """There is no such file, or it may not be read."""
-
-
 def load(path: Path) -> Config:
-    """The configuration in a TOML file. Raises InvalidConfig with all problems, or UnreadableConfig."""
+    """The configuration in a TOML file. Raises InvalidConfig with all problems, or Unreadable."""
     config, problems = parse(_text(path))
     if problems:
         raise InvalidConfig(str(path), problems)
@@ -58,7 +54,7 @@ def _text(path: Path) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         remedy = f"make one with: voice-agent config > {path}"
-        raise UnreadableConfig(str(path), f"cannot be read ({error.strerror}); {remedy}") from error
+        raise Unreadable(str(path), f"cannot be read ({error.strerror}); {remedy}") from error
     except UnicodeDecodeError as error:
         problem = Problem("file", f"is not UTF-8 at byte {error.start}", "save it as UTF-8")
         raise InvalidConfig(str(path), [problem]) from error

@@ -15,7 +15,7 @@ _ONLY_FOR: dict[str, tuple[Kind, ...]] = {
     "auth": ("yandex", "azure"),
     "auth_header": ("custom",),
     "auth_scheme": ("custom",),
-    "dialect": ("custom", "local"),
+    "dialect": ("custom",),
     "model": ("yandex", "openai", "local"),
 }
 _REQUIRED: dict[Kind, tuple[str, ...]] = {

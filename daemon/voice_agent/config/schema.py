@@ -1,10 +1,13 @@
-"""Every setting with its unit, range and default: the Structs here are the only place where a default stands."""
+"""Every setting with its unit, range and default; a default stands here and nowhere else."""
 
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 Kind = Literal["yandex", "openai", "azure", "local", "custom"]
+KEYLESS: tuple[Kind, ...] = ("local", "custom")
+"""Servers that may live without a key."""
+
 ToolName = Literal["get_weather", "get_time"]
 Rate = Annotated[
     int, Meta(ge=8000, le=48000, examples=[24000], description="In Hz; the provider's own if not set")
@@ -45,7 +48,7 @@ class Provider(Struct, frozen=True):
     ] = "Bearer"
     dialect: Annotated[
         Literal["ga", "yandex"],
-        Meta(description="Whose manners the server has: OpenAI's GA protocol or Yandex's (custom, local)"),
+        Meta(description="Whose manners the server has: OpenAI's GA protocol or Yandex's (custom)"),
     ] = "ga"
     key_file: Annotated[
         str, Meta(description="Absolute path of a file that holds the key and nothing else")
@@ -102,7 +105,6 @@ class AudioInput(Struct, frozen=True):
     device: Annotated[
         str, Meta(min_length=1, description='"default", a name, or a part of a name that is unambiguous')
     ] = "default"
-    block_ms: Annotated[int, Meta(ge=5, le=100, description="What one capture callback brings, in ms")] = 20
     buffer_s: Annotated[
         float, Meta(ge=1, le=60, description="Audio kept while the network is slow, in seconds")
     ] = 10.0
@@ -156,7 +158,7 @@ class Weather(Struct, frozen=True):
         "https://api.open-meteo.com/v1/forecast"
     )
     timeout_s: Annotated[float, Meta(ge=0.5, le=60, description="Longest wait for an answer, in seconds")] = (
-        5.0
+        8.0
     )
 
 

@@ -187,7 +187,7 @@ def _kind(wanted: inspect.Type) -> str:
 
 
 def render(default: Struct, *, preamble: str = "") -> str:
-    """A TOML file with every setting of ``default``, explained; a setting without a value is commented out."""
+    """A TOML file with every setting of ``default``, explained; one without a value is commented out."""
     lines = _comment(preamble) if preamble else []
     for table, path in _tables(default, ""):
         lines += ["", *_comment(type(table).__doc__ or ""), f"[{path}]"]

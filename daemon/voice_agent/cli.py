@@ -1,0 +1,255 @@
+"""The command line, and the only place that ends the process.
+
+Every command imports what it needs when it runs, so that ``--help`` answers at once. Exit codes are those of
+sysexits.h: 64 wrong usage, 66 a file that cannot be read, 69 something needed is not available, 70 a bug,
+78 a wrong configuration.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn
+
+from voice_agent import __version__
+from voice_agent.errors import ConfigError, Unreadable, VoiceAgentError
+
+if TYPE_CHECKING:
+    from voice_agent.audio.portaudio import Direction, PortAudio
+
+CONFIG_PATH = Path("/etc/voice-agent/config.toml")
+PORT = 8765
+
+EXAMPLES = """\
+examples:
+  voice-agent config > config.toml      a file to begin with; then edit it, and
+  voice-agent check config.toml         see whether it is right
+  VOICE_AGENT_API_KEY=... voice-agent run --config config.toml
+  voice-agent serve & voice-agent run --config config.toml
+                                        talk to your own machine; no key is needed
+"""
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; the process's exit code."""
+    sys.excepthook = _end_on_bug
+    words = sys.argv[1:] if argv is None else argv
+    # The demo has a syntax of its own, which is not worth importing for anything else.
+    own, rest = (words[:1], words[1:]) if words[:1] == ["demo"] else (words, [])
+    arguments = _parser().parse_args(own, argparse.Namespace(rest=rest))
+    try:
+        code: int = arguments.command(arguments)
+    except VoiceAgentError as error:
+        print(f"voice-agent: {error}", file=sys.stderr)
+        return _exit_code(error)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return code
+
+
+def _exit_code(error: VoiceAgentError) -> int:
+    match error:
+        case Unreadable():
+            return os.EX_NOINPUT
+        case ConfigError():
+            return os.EX_CONFIG
+        case _:
+            return os.EX_UNAVAILABLE
+
+
+def _end_on_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> NoReturn:
+    """What nobody raised on purpose: its traceback goes where the log goes, and the exit code says bug."""
+    log.critical("this is a bug in voice-agent", exc_info=(kind, error, trace))
+    raise SystemExit(os.EX_SOFTWARE)
+
+
+# ----------------------------------------------------------------------------------------- commands
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from voice_agent import agent, config
+    from voice_agent.credentials import THREE_WAYS, find_key
+    from voice_agent.foreground import run_in_foreground
+    from voice_agent.telemetry import logs
+
+    settings = config.load(arguments.config)
+    logs.setup(settings.log.level, settings.log.format)
+    key = find_key(settings.provider.key_file)
+    if key is None and settings.provider.kind not in config.KEYLESS:
+        raise ConfigError("provider", f'kind "{settings.provider.kind}" needs a key; {THREE_WAYS}')
+    if key is not None and key.warning:
+        log.warning(key.warning)
+    secret = key.secret if key is not None else None
+    run_in_foreground(lambda stop: agent.run(settings, secret, stop=stop))
+    return os.EX_OK
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from voice_agent import config
+    from voice_agent.credentials import find_key
+
+    try:
+        settings = config.load(arguments.file)
+    except config.InvalidConfig as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        count = len(error.problems)
+        print(f"{arguments.file}: {count} problem{'s' if count > 1 else ''}", file=sys.stderr)
+        return os.EX_CONFIG
+    key = find_key(settings.provider.key_file)
+    where = f"key from {key.source}" if key is not None else "no key found here"
+    print(f"{arguments.file}: no problems (provider {settings.provider.kind}, {where})")
+    if key is not None and key.warning:
+        print(f"warning: {key.warning}", file=sys.stderr)
+    return os.EX_OK
+
+
+def _config(_: argparse.Namespace) -> int:
+    from voice_agent import config
+
+    print(config.template(), end="")
+    return os.EX_OK
+
+
+def _devices(_: argparse.Namespace) -> int:
+    from voice_agent.audio.portaudio import Direction, PortAudio
+
+    portaudio = PortAudio()
+    try:
+        microphones = _device_lines(portaudio, Direction.INPUT)
+        loudspeakers = _device_lines(portaudio, Direction.OUTPUT)
+    finally:
+        portaudio.terminate()
+    print("\n".join(["Microphones, for audio.input.device:", *(microphones or NO_DEVICE)]))
+    print("\n".join(["Loudspeakers, for audio.output.device:", *(loudspeakers or NO_DEVICE)]))
+    if not microphones and not loudspeakers:
+        return os.EX_UNAVAILABLE
+    print('* is what "default" means. A part of a name will do, if no other name has it.')
+    return os.EX_OK
+
+
+NO_DEVICE = (
+    "    none. Is it plugged in? Do `arecord -l` and `aplay -l` list it? Are you in the group `audio`?",
+)
+
+
+def _device_lines(portaudio: "PortAudio", direction: "Direction") -> list[str]:
+    from voice_agent.audio.portaudio import DEFAULT, Direction
+    from voice_agent.errors import DeviceUnavailable
+
+    try:
+        default = portaudio.find(direction, DEFAULT).number
+    except DeviceUnavailable:
+        default = -1
+    lines = []
+    for device in filter(lambda each: each.has(direction), portaudio.devices()):
+        mark = "*" if device.number == default else " "
+        channels = device.inputs if direction is Direction.INPUT else device.outputs
+        facts = f"{channels:3} ch  {device.rate:6} Hz  {device.host_api}"
+        lines.append(f"  {mark} {device.name:<48} {facts}")
+    return lines
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from voice_agent.foreground import run_in_foreground
+    from voice_agent.telemetry import logs
+
+    logs.setup()
+    try:
+        run_in_foreground(partial(_serving, arguments))
+    except OSError as error:
+        place = f"{arguments.host}:{arguments.port}"
+        raise VoiceAgentError(f"cannot listen on {place}: {error.strerror}") from error
+    return os.EX_OK
+
+
+async def _serving(arguments: argparse.Namespace, stop: asyncio.Event) -> None:
+    from voice_agent import embedded
+
+    options = embedded.ServerOptions(
+        host=arguments.host,
+        port=arguments.port,
+        dialect=arguments.dialect,
+        speech=arguments.speech,
+        script=embedded.load_script(arguments.script) if arguments.script else None,
+        strict=arguments.strict,
+    )
+    say = partial(print, flush=True)
+    async with embedded.running(options, progress=say) as server:
+        say(f"listening on {server.url}")
+        await stop.wait()
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from voice_agent import demo
+
+    return demo.main(arguments.rest)
+
+
+# ------------------------------------------------------------------------------------------- syntax
+
+
+class _Parser(argparse.ArgumentParser):
+    """Help laid out as written, and sysexits' code for wrong usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="voice-agent",
+        description="A headless voice daemon: one realtime session with a speech model.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"voice-agent {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    run = commands.add_parser("run", help="be the daemon, in the foreground, until SIGTERM or Ctrl-C")
+    run.add_argument("--config", type=Path, default=CONFIG_PATH, metavar="FILE", help="default: %(default)s")
+    run.set_defaults(command=_run)
+
+    check = commands.add_parser("check", help="say everything that is wrong with a configuration file")
+    check.add_argument("file", type=Path, metavar="FILE")
+    check.set_defaults(command=_check)
+
+    config = commands.add_parser("config", help="print a configuration file with every setting explained")
+    config.set_defaults(command=_config)
+
+    devices = commands.add_parser("devices", help="list microphones and loudspeakers")
+    devices.set_defaults(command=_devices)
+
+    _add_serve(commands.add_parser("serve", help="be a realtime server on this machine, to try things with"))
+
+    demo = commands.add_parser("demo", help="hold a conversation with that server and show it")
+    demo.set_defaults(command=_demo)
+    return parser
+
+
+def _add_serve(serve: argparse.ArgumentParser) -> None:
+    serve.description = "A local server of the realtime protocol, with models or with a script."
+    serve.formatter_class = argparse.ArgumentDefaultsHelpFormatter
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    serve.add_argument("--port", type=_port, default=PORT, help="port to listen on; 0 takes any free one")
+    serve.add_argument("--dialect", choices=["openai", "yandex"], default="openai", help="whose manners")
+    serve.add_argument("--speech", choices=["en", "light"], default="en", help="which models hear and speak")
+    serve.add_argument("--script", type=Path, metavar="FILE", help="JSON script to follow, without any model")
+    serve.add_argument(
+        "--strict", action=argparse.BooleanOptionalAction, default=True, help="refuse what providers refuse"
+    )
+    serve.set_defaults(command=_serve)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to 65535")
+    return int(text)

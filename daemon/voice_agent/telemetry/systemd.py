@@ -1,0 +1,35 @@
+"""The service manager: readiness and status by sd_notify(3). Does nothing outside systemd."""
+
+import os
+
+from sdnotify import SystemdNotifier
+
+
+class ServiceManager:
+    """Tells systemd how the daemon is; for a unit with ``Type=notify``."""
+
+    def __init__(self) -> None:
+        # Without the variable the notifier would leave an open socket behind.
+        self._notifier = SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
+
+    def ready(self) -> None:
+        """The daemon does its work (systemd then starts what waits for it)."""
+        self._notify("READY=1")
+
+    def status(self, text: str) -> None:
+        """One line for ``systemctl status``."""
+        self._notify(f"STATUS={' '.join(text.split())}")
+
+    def stopping(self) -> None:
+        """The daemon is on its way out."""
+        self._notify("STOPPING=1")
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        if self._notifier is not None and self._notifier.socket is not None:
+            self._notifier.socket.close()
+
+    def _notify(self, state: str) -> None:
+        if self._notifier is not None:
+            # sd_notify(3) wants UTF-8; the notifier encodes as Latin-1, which keeps these bytes as they are.
+            self._notifier.notify(state.encode().decode("latin-1"))

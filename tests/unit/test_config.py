@@ -1,0 +1,324 @@
+"""The configuration: what is accepted, and what an operator is told about the rest."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from voice_agent import config
+from voice_agent.config import Config, InvalidConfig, Problem
+from voice_agent.config.tables import settings
+from voice_agent.errors import Unreadable
+
+YANDEX = '[provider]\nkind = "yandex"\nfolder = "b1gfolder"\n'
+KEY = "AQVN" + "x7" * 18
+
+
+def problems(text: str) -> dict[str, str]:
+    """Path to "what; remedy" of every problem in a file."""
+    return {problem.path: f"{problem.what}; {problem.remedy}" for problem in config.parse(text)[1]}
+
+
+def custom(url: str, more: str = "") -> str:
+    return f'[provider]\nkind = "custom"\nurl = "{url}"\n{more}'
+
+
+# ------------------------------------------------------------------------------- defaults and template
+
+
+def test_an_empty_file_is_the_defaults() -> None:
+    assert config.parse("") == (Config(), [])
+
+
+def test_the_template_parses_back_to_the_defaults() -> None:
+    assert config.parse(config.template()) == (Config(), [])
+
+
+def test_the_template_shows_every_setting_with_its_default() -> None:
+    shown = tomllib.loads(re.sub(r"(?m)^# (\w+ = )", r"\1", config.template()))
+    for path, field in settings(Config):
+        value: object = shown
+        for key in path.split("."):
+            assert isinstance(value, dict)
+            value = value[key]
+        if field.default is not None:
+            assert value == (list(field.default) if isinstance(field.default, tuple) else field.default), path
+
+
+def test_the_examples_in_the_template_are_acceptable_when_uncommented() -> None:
+    text = re.sub(r"(?m)^# (\w+ = )", r"\1", config.template())
+    assert text != config.template()
+    assert config.parse(text)[1] == []
+
+
+def test_every_setting_is_described() -> None:
+    lines = config.template().splitlines()
+    for number, line in enumerate(lines):
+        if re.match(r"(# )?\w+ = ", line):
+            assert re.match(r"# \S.{10,}|# \S+\.$", lines[number - 1]), line
+
+
+def test_values_arrive_where_they_belong() -> None:
+    read, wrong = config.parse(
+        YANDEX + '[session]\nlanguages = ["ru-RU"]\nspeed = 1\n[session.turn_detection]\nthreshold = 0.7'
+    )
+    assert wrong == []
+    assert (read.provider.folder, read.session.languages, read.session.speed) == (
+        "b1gfolder",
+        ("ru-RU",),
+        1.0,
+    )
+    assert read.session.turn_detection.threshold == 0.7
+    assert read.session.turn_detection.silence_duration_ms == 400
+
+
+# --------------------------------------------------------------------------------- single settings
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "told"),
+    [
+        ('[session]\nvoise = "dasha"', "session.voise", 'did you mean "voice"?'),
+        ('voice = "dasha"', "voice", "did you mean session.voice?"),
+        ("[telephony]\nx = 1", "telephony", "is not a setting; delete it; here can stand: provider, session"),
+        ("[log]\nlevel = 3", "log.level", 'is 3; set it to one of "debug"'),
+        ('[log]\nlevel = "inof"', "log.level", 'did you mean "info"?'),
+        ("[log]\ntranscripts = 1", "log.transcripts", "is 1; set it to true or false"),
+        (
+            "[audio.output]\nblock_ms = 1000",
+            "audio.output.block_ms",
+            "is 1000; set it to a whole number from 5 to",
+        ),
+        ("[audio.output]\nblock_ms = true", "audio.output.block_ms", "is true; set it to a whole number"),
+        ("[audio.output]\nblock_ms = 10.5", "audio.output.block_ms", "is 10.5; set it to a whole number"),
+        ("[audio.output]\nfade_ms = nan", "audio.output.fade_ms", "set it to a number from 0 to 50"),
+        (
+            '[audio.input]\ndevice = ""',
+            "audio.input.device",
+            'is ""; set it to text in quotes, "...", and not',
+        ),
+        ("[session]\nvoice = 2026-11-22", "session.voice", "is a date; set it to text in quotes"),
+        ("session = 5", "session", "is 5; make it a table: [session]"),
+        ("[[session]]\n", "session", "is a list; make it a table"),
+        ('[tools]\nenabled = ["get_wether"]', "tools.enabled[0]", 'did you mean "get_weather"?'),
+        ('[tools]\nenabled = "get_time"', "tools.enabled", "set it to a list, each one of"),
+        (
+            '[tools.weather]\nforecast_url = "http://["',
+            "tools.weather.forecast_url",
+            "write https://host/path",
+        ),
+        ('[tools.weather]\ngeocoding_url = "ftp://x"', "tools.weather.geocoding_url", "is not a web address"),
+        ("[reconnect]\nfirst_s = 9\ncap_s = 3", "reconnect.first_s", "is above reconnect.cap_s"),
+    ],
+)
+def test_a_faulty_setting_is_named_with_its_remedy(text: str, path: str, told: str) -> None:
+    found = problems(text)
+    assert list(found) == [path]
+    assert told in found[path]
+
+
+def test_a_faulty_item_of_a_list_does_not_hide_another() -> None:
+    assert set(problems('[tools]\nenabled = ["a", "get_time", 5]')) == {
+        "tools.enabled[0]",
+        "tools.enabled[2]",
+    }
+
+
+def test_a_long_value_is_shortened() -> None:
+    assert len(problems(f'[log]\nlevel = "{"ab " * 500}"')["log.level"]) < 200
+
+
+# ------------------------------------------------------------------------------- all at once, files
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    text = """
+        unknown = 1
+        [provider]
+        kind = "azure"
+        [session]
+        speed = "fast"
+        [audio.output]
+        block_ms = 0
+    """
+    assert list(problems(text)) == [
+        "unknown",
+        "session.speed",
+        "audio.output.block_ms",
+        "provider.resource",
+        "provider.deployment",
+    ]
+
+
+def test_a_setting_that_is_faulty_already_is_not_called_missing_too() -> None:
+    assert list(problems('[provider]\nkind = "yandex"\nfolder = 5')) == ["provider.folder"]
+
+
+def test_an_unknown_kind_does_not_make_its_settings_wrong() -> None:
+    assert list(problems('[provider]\nkind = "yandx"\nfolder = "b1g"')) == ["provider.kind"]
+
+
+def test_a_syntax_error_is_told_with_its_place() -> None:
+    assert "line 2, column 9" in problems("[session]\nvoice = dasha")["file"]
+
+
+def test_load_raises_one_error_with_every_problem_on_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("x = 1\ny = 2\n")
+    with pytest.raises(InvalidConfig) as caught:
+        config.load(file)
+    assert [problem.path for problem in caught.value.problems] == ["x", "y"]
+    assert len(str(caught.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize("name", ["missing.toml", "."])
+def test_a_file_that_cannot_be_read_is_another_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Unreadable, match="cannot be read"):
+        config.load(tmp_path / name)
+
+
+def test_a_file_in_another_encoding_is_a_problem_and_a_byte_order_mark_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_bytes('[session]\ninstructions = "Привет"'.encode("cp1251"))
+    with pytest.raises(InvalidConfig, match="not UTF-8 at byte 26"):
+        config.load(file)
+    file.write_bytes('[session]\ninstructions = "Привет"'.encode("utf-8-sig"))
+    assert config.load(file).session.instructions == "Привет"
+
+
+# -------------------------------------------------------------------------------------- secrets
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'api_key = "hunter2"',
+        'API-KEY = "hunter2"',
+        'yandex_token = "hunter2"',
+        'password = "hunter2"',
+        'Authorization = "hunter2"',
+        f'model = "{KEY}"',
+        f'nonsense = "{KEY}"',
+        'voice = "sk-proj-a1b2c3d4e5f6"',
+        'voice = "t1.9euelZqMkJKXlYqd"',
+        'voice = "y0_AgAAAAAbcdefghijkl"',
+        'voice = "AIzaSyA1234567890abcdefghijkl"',
+        'voice = "0123456789abcdef0123456789ABCDEF"',
+        'auth_scheme = "Bearer eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOi"',
+        f'voices = ["a", "{KEY}"]',
+        f'nested = {{ deep = [{{ x = "{KEY}" }}] }}',
+    ],
+)
+def test_a_secret_is_refused_with_the_three_ways_and_never_repeated(line: str) -> None:
+    found = problems(f"[provider]\n{line}")
+    told = "\n".join(found.values())
+    assert told.count("holds a secret") == 1
+    assert all(way in told for way in ("systemd credential", "provider.key_file", "VOICE_AGENT_API_KEY"))
+    value = line.partition("= ")[2].strip('"')
+    assert value not in str(found)
+    assert KEY not in str(found)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "wss://host.example/v1?api_key=abc",
+        "wss://host.example/v1?token=abc",
+        "wss://me:hunter2@host.example/v1",
+    ],
+)
+def test_a_secret_inside_an_address_is_refused(url: str) -> None:
+    found = problems(custom(url))
+    assert "holds a secret" in found["provider.url"]
+    assert "hunter2" not in str(found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        custom("wss://h.example/", 'auth_header = "Authorization"\nauth_scheme = "Bearer"'),
+        '[provider]\nkey_file = "/run/secrets/voice-agent-api-key"',
+        '[session]\ninstructions = "Basic characteristics: kind. The bearer responsibilities are yours."',
+        '[tools.file_search]\nvector_store_id = "fvt0a1b2c3d4e5f6g7h8"\n' + YANDEX,
+    ],
+)
+def test_ordinary_settings_are_not_taken_for_secrets(text: str) -> None:
+    assert config.parse(text)[1] == []
+
+
+# ------------------------------------------------------------------------- settings that must fit
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "told"),
+    [
+        ('[provider]\nkind = "yandex"', "provider.folder", "is missing"),
+        ('[provider]\nkind = "custom"', "provider.url", "is missing"),
+        ('[provider]\nkind = "openai"\nfolder = "b1g"', "provider.folder", 'set kind to "yandex"'),
+        ('[provider]\nkind = "openai"\nauth = "bearer"', "provider.auth", "means nothing to kind"),
+        (
+            '[provider]\nkind = "openai"\n[session]\ninput_rate = 16000',
+            "session.input_rate",
+            "set it to 24000",
+        ),
+        ('[provider]\nkind = "openai"\n[session]\nspeed = 2', "session.speed", "0.25 ... 1.5"),
+        (
+            '[provider]\nkind = "openai"\n[tools.web_search]\nenabled = true',
+            "tools.web_search.enabled",
+            "Yandex's",
+        ),
+        ('[session]\nrole = "good"', "session.role", "Yandex's"),
+        ('[provider]\nkey_file = "key.txt"', "provider.key_file", "begin it with /"),
+        (YANDEX + 'resource = "a/b"', "provider.resource", "one word"),
+    ],
+)
+def test_settings_that_do_not_fit_the_provider_are_named(text: str, path: str, told: str) -> None:
+    found = problems(text)
+    assert list(found) == [path]
+    assert told in found[path]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        YANDEX + '[session]\nrole = "good"\noutput_rate = 16000\n[tools.web_search]\nenabled = true',
+        '[provider]\nkind = "yandex"\nurl = "wss://ai.api.cloud.yandex.net/v1/realtime?model=gpt://f/m"',
+        '[provider]\nkind = "azure"\nresource = "my-lab"\ndeployment = "voice.1"\nauth = "bearer"',
+        '[provider]\nkind = "openai"\n[session]\ninput_rate = 24000\nspeed = 1.5',
+        custom("wss://host.example/", 'dialect = "yandex"\n[session]\nrole = "good"'),
+        custom("ws://127.0.0.1:8765/v1/realtime"),
+        custom("ws://[::1]:8765/"),
+        custom("ws://localhost/"),
+        custom("ws://pi.lan/", "insecure = true"),
+        custom(
+            "wss://host.example/?model=x&intent=conversation", 'auth_header = "api-key"\nauth_scheme = ""'
+        ),
+    ],
+)
+def test_sound_configurations_are_accepted(text: str) -> None:
+    assert config.parse(text)[1] == []
+
+
+@pytest.mark.parametrize("host", ["pi.lan", "192.168.1.7", "localhost.example"])
+def test_speech_in_the_clear_beyond_this_machine_must_be_allowed(host: str) -> None:
+    told = problems(custom(f"ws://{host}/"))["provider.url"]
+    assert told == (
+        f"would send key and speech to {host} in the clear; use wss://, or set provider.insecure = true"
+    )
+
+
+@pytest.mark.parametrize(
+    "url", ["https://x/", "wss://", "host/path", "wss://h:99999/", "wss://a b/", "ws://[::1"]
+)
+def test_what_is_no_websocket_address_is_refused(url: str) -> None:
+    assert "write wss://host/path" in problems(custom(url))["provider.url"]
+
+
+def test_the_dead_yandex_host_is_named_with_its_successor() -> None:
+    dead = 'url = "wss://rest-assistant.api.cloud.yandex.net/v1/realtime/openai?model=gpt://f/m"'
+    assert "use ai.api.cloud.yandex.net" in problems(YANDEX + dead)["provider.url"]
+
+
+def test_a_problem_reads_as_path_problem_remedy() -> None:
+    assert str(Problem("log.level", "is 3", "set it to info")) == "log.level: is 3; set it to info"
