@@ -1,0 +1,86 @@
+# voice-agent: everything a newcomer or a CI needs, by name. `make` lists it.
+#
+# Two stamps in .venv say what is installed, for pyproject.toml as it is: one for running (the demo needs no
+# tools), one for developing. Nothing is done twice.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# Which voice and ears the embedded server uses: en, light (under 100 MB) or ru.
+SPEECH ?= en
+EXTRA := $(if $(filter light,$(SPEECH)),local-light,local)
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUNNING := $(VENV)/.installed-$(EXTRA)
+DEVELOPING := $(VENV)/.installed-dev
+SETUP_SOURCES := pyproject.toml scripts/system-packages scripts/make-venv
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+export PIP_ROOT_USER_ACTION := ignore
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: $(RUNNING) ## Hold a conversation, with or without a sound card (SPEECH=en|light|ru)
+	@$(BIN)/voice-agent demo --speech $(SPEECH)
+
+.PHONY: setup
+setup: $(DEVELOPING) ## Install everything: system packages, .venv, development tools
+
+.PHONY: fmt
+fmt: $(DEVELOPING) ## Format the code and mend what can be mended by itself
+	@$(BIN)/ruff check --fix --quiet || true
+	@$(BIN)/ruff format
+
+.PHONY: lint
+lint: $(DEVELOPING) ## Judge format, style, types and the import map
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+.PHONY: check
+check: lint ## Lint and the fast tests: before every commit, under a minute
+	@$(BIN)/pytest -q -m "not audio and not models and not slow and not system"
+
+.PHONY: test
+test: $(DEVELOPING) ## Run every test
+	@$(BIN)/pytest
+
+.PHONY: cover
+cover: $(DEVELOPING) ## Run every test and show the lines that none of them reached
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+.PHONY: bench
+bench: $(DEVELOPING) ## Measure the daemon against floors (bench-out/bench.json)
+	@$(BIN)/python -m tests.bench
+
+.PHONY: clean
+clean: ## Remove what was made, but for .venv
+	@rm -rf build dist demo-out bench-out echo-out .coverage .coverage.* .hypothesis
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@find daemon tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUNNING): $(SETUP_SOURCES)
+	@echo "Setting up what the daemon needs ($(EXTRA)); the first time takes a minute or two"
+	@scripts/system-packages run
+	@scripts/make-venv $(VENV)
+	@echo "  Python packages"
+	@$(PIP) install --editable '.[$(EXTRA),demo]'
+	@touch $@
+
+$(DEVELOPING): $(SETUP_SOURCES)
+	@echo "Setting up for development; the first time takes a minute or two"
+	@scripts/system-packages test
+	@scripts/make-venv $(VENV)
+	@echo "  Python packages"
+	@$(PIP) install --editable '.[local,local-light,demo]' --group dev
+	@touch $(VENV)/.installed-local $(VENV)/.installed-local-light $@
