@@ -1,6 +1,5 @@
 """The loudspeaker's whole path: play -> ring -> callback -> PortAudio -> ALSA -> what left the card."""
 
-import asyncio
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -103,7 +102,6 @@ class Emission:
 
     def __init__(self, speaker: Speaker) -> None:
         self.samples = 0
-        self.contents: list[int] = []
         self._callback = speaker.callback
         speaker.callback = self
 
@@ -206,4 +204,3 @@ async def test_the_played_position_rests_when_all_is_said(tmp_path: Path) -> Non
             callbacks = speaker.statistics().callbacks
             await wait_until(lambda: speaker.statistics().callbacks > callbacks + 10, "silent blocks")
             assert speaker.positions() == (RATE // 3, RATE // 3)
-            await asyncio.sleep(0)

@@ -346,4 +346,4 @@ SND_PCM_PLUGIN_DEFINE_FUNC(voice_agent_card)
     *pcmp = c->io.pcm;
     return 0;
 }
-SND_PCM_PLUGIN_SYMBOL(voice_agent_card);
+SND_PCM_PLUGIN_SYMBOL(voice_agent_card)

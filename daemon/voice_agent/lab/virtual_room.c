@@ -388,18 +388,21 @@ static void make_sync(struct room *room)
 static struct room *new_room(const char *directory)
 {
     struct room *room = calloc(1, sizeof *room);
-    if (!room || !(room->air = calloc(AIR_SAMPLES, sizeof *room->air)))
+    if (!room)
         return NULL;
     room->speaker = (struct converter){
         .room = room, .name = "speaker", .playback = true, .gone_fault = SPK_GONE, .stall_fault = SPK_STALL};
     room->microphone = (struct converter){
         .room = room, .name = "mic", .gone_fault = MIC_GONE, .stall_fault = MIC_STALL};
+    room->air = calloc(AIR_SAMPLES, sizeof *room->air);
     make_sync(room);
-    if (snprintf(room->directory, PATH_MAX, "%s", directory) >= PATH_MAX || open_files(room) < 0) {
-        SNDERR("virtual card: cannot use %s: %s", directory, strerror(errno));
-        return NULL; /* what it holds goes with the process: a test that ends here ends soon */
-    }
-    return room;
+    int length = snprintf(room->directory, PATH_MAX, "%s", directory);
+    if (room->air && length < PATH_MAX && open_files(room) == 0)
+        return room;
+    SNDERR("virtual card: cannot use %s: %s", directory, strerror(errno));
+    free(room->air);
+    free(room);
+    return NULL;
 }
 
 /* Rooms live until the process ends: a device that is reopened goes on where its timeline stands. */

@@ -49,6 +49,9 @@ struct room {
     bool speech; /* somebody is speaking into mic.fifo */
 };
 
+/* Short names of a plugin that is loaded into any process: they must neither meet nor be met by others. */
+#pragma GCC visibility push(hidden)
+
 /* The room of a directory, made at first sight; NULL (and a word on stderr) if its files cannot be made. */
 struct room *find_room(const char *directory);
 
@@ -62,6 +65,8 @@ bool ready(const struct converter *c);
 void show_readiness(struct converter *c);
 void application_moved(struct converter *c);
 void change_rate(struct converter *c, unsigned rate);
+
+#pragma GCC visibility pop
 
 static inline uint64_t least(uint64_t a, uint64_t b)
 {
