@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
+from voice_agent.assembly import endpoint_for, provider_for, settings_for, toolbox_for
 from voice_agent.audio.devices import AudioDevices, Condition, DevicesState
 from voice_agent.audio.microphone import Microphone, MicrophoneStatistics
 from voice_agent.audio.speaker import Speaker, SpeakerStatistics
@@ -25,7 +26,6 @@ from voice_agent.dialogue import Dialogue, Fact
 from voice_agent.errors import SessionError, Unauthorized
 from voice_agent.realtime.providers import Provider, SessionSettings
 from voice_agent.session import Session
-from voice_agent.assembly import endpoint_for, provider_for, settings_for, toolbox_for
 from voice_agent.telemetry.facts import FactLog
 from voice_agent.telemetry.systemd import ServiceManager
 from voice_agent.tools.base import Toolbox

@@ -9,7 +9,7 @@ from random import random
 
 
 class Backoff:
-    """Delays for consecutive failures: ``next_delay`` after each one, ``succeeded`` when the thing works again."""
+    """Delays for consecutive failures: ``next_delay`` after each one, ``succeeded`` when it works again."""
 
     def __init__(
         self, first_s: float = 0.5, cap_s: float = 60.0, *, draw: Callable[[], float] = random
