@@ -93,17 +93,20 @@ async def _upgrade(http: aiohttp.ClientSession, endpoint: Endpoint) -> aiohttp.C
                 compress=0,
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
             )
-    except TimeoutError as error:
-        raise ConnectFailed(f"no answer within {CONNECT_TIMEOUT_S:.0f} s from {_where(endpoint)}") from error
+    except TimeoutError:
+        failure: SessionError = ConnectFailed(
+            f"no answer within {CONNECT_TIMEOUT_S:g} s from {_where(endpoint)}"
+        )
     except aiohttp.WSServerHandshakeError as error:
-        raise _refused(error, endpoint) from error
+        failure = _refused(error.status, endpoint)
     except (aiohttp.ClientError, OSError) as error:
-        raise ConnectFailed(f"cannot connect to {_where(endpoint)}: {error}") from error
+        failure = ConnectFailed(f"cannot connect to {_where(endpoint)}: {error}")
+    raise failure  # here and not above: aiohttp's errors hold the request's headers, and so the key
 
 
-def _refused(error: aiohttp.WSServerHandshakeError, endpoint: Endpoint) -> SessionError:
-    text = f"{_where(endpoint)} answered HTTP {error.status} instead of opening a session"
-    if error.status in REFUSING_STATUSES:
+def _refused(status: int, endpoint: Endpoint) -> SessionError:
+    text = f"{_where(endpoint)} answered HTTP {status} instead of opening a session"
+    if status in REFUSING_STATUSES:
         return Unauthorized(f"{text}: check the key, its role and the model's name")
     return ConnectFailed(text)
 

@@ -1,0 +1,272 @@
+"""The session shell: what it carries where, with a socket and devices made of queues."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from tests.fakes.model_speaker import ModelSpeaker
+from voice_agent.dialogue import Dialogue, Fact, Play, ServerFault, Silence, Silenced
+from voice_agent.errors import ConnectionLost, SessionError, Unauthorized
+from voice_agent.realtime.codec import encode
+from voice_agent.realtime.events import (
+    AudioDelta,
+    Item,
+    OutputItemDone,
+    ResponseCreated,
+    ResponseDone,
+    ResponseInfo,
+    ServerEvent,
+    SessionCreated,
+    SessionUpdated,
+    SpeechStarted,
+)
+from voice_agent.realtime.providers import OPENAI, SessionSettings
+from voice_agent.session import Session
+
+
+class Line:
+    """Both ends of a connection: the test puts frames in and takes frames out."""
+
+    def __init__(self) -> None:
+        self.incoming: asyncio.Queue[str | bytes | SessionError] = asyncio.Queue()
+        self.sent: list[dict[str, Any]] = []
+        self.stalled = False
+        self._news = asyncio.Event()
+
+    async def send(self, frame: bytes) -> None:
+        if self.stalled:
+            await asyncio.Event().wait()
+        self.sent.append(json.loads(frame))
+        self._news.set()
+
+    async def receive(self) -> str | bytes:
+        frame = await self.incoming.get()
+        if isinstance(frame, SessionError):
+            raise frame
+        return frame
+
+    def says(self, *events: ServerEvent) -> None:
+        for event in events:
+            self.incoming.put_nowait(encode(event))
+
+    def breaks(self, error: SessionError) -> None:
+        self.incoming.put_nowait(error)
+
+    async def until_sent(self, kind: str) -> dict[str, Any]:
+        async with asyncio.timeout(5):
+            while not (found := [event for event in self.sent if event["type"] == kind]):
+                self._news.clear()
+                await self._news.wait()
+        return found[-1]
+
+
+class Ports:
+    """A model speaker and a microphone that brings what the test gives it."""
+
+    def __init__(self) -> None:
+        self.model = ModelSpeaker()
+        self.done: list[str] = []
+        self.rates: tuple[int, int] | None = None
+        self.frames: asyncio.Queue[bytes] = asyncio.Queue()
+
+    @property
+    def speaker(self) -> "Ports":
+        return self
+
+    @property
+    def microphone(self) -> "Ports":
+        return self
+
+    def retune(self, input_rate: int, output_rate: int) -> None:
+        self.rates = (input_rate, output_rate)
+
+    def play(self, pcm: bytes, *, starts: bool = False) -> None:
+        self.done.append(f"play {len(pcm)}{' starts' if starts else ''}")
+        self.model.obey([Play(pcm, starts)])
+
+    def silence(self) -> None:
+        self.done.append("silence")
+        self.model.obey([Silence()])
+
+    def positions(self) -> tuple[int, int]:
+        return self.model.queued, self.model.played
+
+    async def frame(self) -> bytes:
+        return await self.frames.get()
+
+
+class Tools:
+    """A tool that answers when the test lets it."""
+
+    def __init__(self) -> None:
+        self.ran: deque[tuple[str, str]] = deque()
+        self.answer = asyncio.Event()
+
+    async def run(self, name: str, arguments: str) -> tuple[str, bool]:
+        self.ran.append((name, arguments))
+        await self.answer.wait()
+        return '{"temperature_c": -3}', True
+
+
+class World:
+    """A running session and everything around it."""
+
+    def __init__(self) -> None:
+        self.line, self.ports, self.tools = Line(), Ports(), Tools()
+        self.facts: list[Fact] = []
+        self.ready = 0
+        dialogue = Dialogue(OPENAI, SessionSettings())
+        self.session = Session(
+            self.line,
+            dialogue,
+            self.ports,
+            self.tools,
+            self.facts.append,
+            clock=lambda: self.ports.model.now,
+        )
+        self.session.on_ready = self._count_ready
+
+    def _count_ready(self) -> None:
+        self.ready += 1
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not condition():
+                await asyncio.sleep(0)
+
+
+Scene = Callable[[World], Coroutine[None, None, None]]
+
+
+def play(scene: Scene) -> Callable[[], None]:
+    """Run ``scene`` beside a session."""
+
+    def test() -> None:
+        async def run() -> None:
+            world = World()
+            running = asyncio.create_task(world.session.run())
+            world.line.says(SessionCreated(), SessionUpdated())
+            try:
+                await scene(world)
+            finally:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+
+        asyncio.run(run())
+
+    return test
+
+
+async def _ended(task: Awaitable[None]) -> list[BaseException]:
+    try:
+        await task
+    except BaseExceptionGroup as group:
+        return list(group.exceptions)
+    return []
+
+
+@play
+async def test_the_session_introduces_itself_and_obeys_the_granted_rates(world: World) -> None:
+    update = await world.line.until_sent("session.update")
+    assert update["session"]["audio"]["output"]["format"] == {"type": "audio/pcm", "rate": 24000}
+    await world.session.wait_ready()
+    assert world.ports.rates == (24000, 24000)
+    assert world.ready == 1
+
+
+@play
+async def test_no_sound_goes_up_before_the_session_is_confirmed(world: World) -> None:
+    world.ports.frames.put_nowait(b"\1\2" * 480)
+    frame = await world.line.until_sent("input_audio_buffer.append")
+    assert [event["type"] for event in world.line.sent[:2]] == ["session.update", "input_audio_buffer.append"]
+    assert len(frame["audio"]) == 1280
+
+
+@play
+async def test_audio_is_played_as_it_arrives(world: World) -> None:
+    world.line.says(ResponseCreated(response=ResponseInfo(id="r")))
+    world.line.says(AudioDelta(response_id="r", item_id="a", delta=bytes(100)))
+    world.line.says(AudioDelta(response_id="r", item_id="a", delta=bytes(50)))
+    await world.until(lambda: len(world.ports.done) == 2)
+    assert world.ports.done == ["play 100 starts", "play 50"]
+
+
+@play
+async def test_a_stalled_socket_does_not_delay_silence(world: World) -> None:
+    await world.session.wait_ready()
+    world.line.says(ResponseCreated(response=ResponseInfo(id="r")))
+    world.line.says(AudioDelta(response_id="r", item_id="a", delta=bytes(48000)))
+    await world.until(lambda: bool(world.ports.done))
+    world.ports.model.elapse(0.5)
+    world.line.stalled = True
+    world.line.says(SpeechStarted())
+    await world.until(lambda: "silence" in world.ports.done)
+    assert [fact.heard_ms for fact in world.facts if isinstance(fact, Silenced)] == [500]
+
+
+@play
+async def test_a_tool_is_run_and_its_answer_goes_back(world: World) -> None:
+    call = Item(id="i", type="function_call", name="get_weather", call_id="c", arguments='{"city":"Oslo"}')
+    world.line.says(
+        ResponseCreated(response=ResponseInfo(id="r")), OutputItemDone(response_id="r", item=call)
+    )
+    world.line.says(ResponseDone(response=ResponseInfo(id="r", status="completed")))
+    world.tools.answer.set()
+    output = await world.line.until_sent("conversation.item.create")
+    assert output["item"]["output"] == '{"temperature_c": -3}'
+    await world.line.until_sent("response.create")
+    assert list(world.tools.ran) == [("get_weather", '{"city":"Oslo"}')]
+
+
+@play
+async def test_a_slow_tool_does_not_hold_up_the_conversation(world: World) -> None:
+    call = Item(id="i", type="function_call", name="slow", call_id="c", arguments="{}")
+    world.line.says(
+        ResponseCreated(response=ResponseInfo(id="r")), OutputItemDone(response_id="r", item=call)
+    )
+    world.line.says(AudioDelta(response_id="r", item_id="a", delta=bytes(20)))
+    await world.until(lambda: world.ports.done == ["play 20 starts"])
+
+
+@play
+async def test_frames_that_are_no_events_are_told_and_survived(world: World) -> None:
+    world.line.incoming.put_nowait("{")
+    world.line.incoming.put_nowait(b"\xff\xfe")
+    world.line.incoming.put_nowait('{"type":"ping"}')
+    world.line.says(AudioDelta(response_id="r", item_id="a", delta=bytes(20)))
+    await world.until(lambda: bool(world.ports.done))
+    assert len([fact for fact in world.facts if isinstance(fact, ServerFault)]) == 3
+
+
+def test_the_end_of_the_connection_ends_the_session_with_its_reason() -> None:
+    async def run() -> list[BaseException]:
+        world = World()
+        world.line.breaks(ConnectionLost("gone"))
+        return await _ended(world.session.run())
+
+    (error,) = asyncio.run(run())
+    assert isinstance(error, ConnectionLost)
+
+
+def test_a_refusal_ends_the_session_with_its_reason() -> None:
+    async def run() -> list[BaseException]:
+        world = World()
+        world.line.incoming.put_nowait('{"type":"error","error":{"code":"invalid_api_key","message":"no"}}')
+        return await _ended(world.session.run())
+
+    (error,) = asyncio.run(run())
+    assert isinstance(error, Unauthorized)
+
+
+def test_a_server_that_never_confirms_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voice_agent.session.HANDSHAKE_TIMEOUT_S", 0.01)
+
+    async def run() -> list[BaseException]:
+        return await _ended(World().session.run())
+
+    (error,) = asyncio.run(run())
+    assert "did not confirm" in str(error)
