@@ -157,7 +157,7 @@ async def test_starting_without_any_device_is_a_state_and_not_an_end(tmp_path: P
 
 @in_own_process
 async def test_what_was_queued_when_the_card_went_is_played_when_it_is_back(tmp_path: Path) -> None:
-    async with supervised(VirtualCard(tmp_path)) as room:
+    async with supervised(VirtualCard(tmp_path, elastic=True)) as room:
         await room.both_open()
         room.speaker.play(counter(RATE).tobytes(), starts=True)
         await wait_until(lambda: room.speaker.positions().played > RATE // 4, "a quarter of a second")
