@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
@@ -116,6 +116,7 @@ def test_manual_audio_forgets_what_is_older_than_a_minute() -> None:
     assert hearing.uncommitted_ms == 60_000
 
 
+@settings(max_examples=30)
 @given(st.lists(st.integers(min_value=1, max_value=5000), min_size=1, max_size=30))
 def test_the_size_of_pieces_does_not_matter(sizes: list[int]) -> None:
     whole = list(ears().feed(SPEECH + SPEECH))

@@ -4,17 +4,20 @@ import asyncio
 import struct
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import aiohttp
 import pytest
 
-from voice_agent.embedded import Script, ServerOptions, running, speech
+from voice_agent.embedded import Script, ServerOptions, app, running, serve, speech
 from voice_agent.embedded.dialects import OPENAI, YANDEX
-from voice_agent.embedded.mind import Sound, Tool
-from voice_agent.embedded.script import EnergyVad, waveform
+from voice_agent.embedded.mind import Tool
+from voice_agent.embedded.script import EnergyVad, ScriptedEngines
 from voice_agent.embedded.settings import initial, patched
+from voice_agent.embedded.sound import Sound, waveform
 from voice_agent.errors import ConfigError
+from voice_agent.realtime.events import CancelResponse
 
 
 def test_the_counter_shows_every_sample() -> None:
@@ -147,3 +150,54 @@ def test_a_scripted_server_imports_no_model() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_slow_loading_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    announced = threading.Event()
+
+    def load(_: str) -> ScriptedEngines:
+        assert announced.wait(5)
+        return ScriptedEngines(Script())
+
+    def progress(text: str) -> None:
+        told.append(text)
+        announced.set()
+
+    async def run() -> None:
+        async with running(ServerOptions(speech="en"), progress=progress):
+            pass
+
+    monkeypatch.setattr(app, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(speech, "load", load)
+    asyncio.run(run())
+    assert "loading the speech models (en)" in told[0]
+
+
+def test_serving_tells_its_port_and_ends_when_cancelled() -> None:
+    async def run() -> None:
+        port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        serving = asyncio.create_task(serve(ServerOptions(script=Script()), ready=port.set_result))
+        async with aiohttp.ClientSession() as session:
+            url = f"ws://127.0.0.1:{await port}/v1/realtime?model=m"
+            async with session.ws_connect(url) as socket:
+                assert (await socket.receive_json())["type"] == "session.created"
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+
+    asyncio.run(run())
+
+
+def test_observers_see_headers_events_and_sent_names() -> None:
+    async def run() -> None:
+        async with running(ServerOptions(script=Script())) as server, aiohttp.ClientSession() as session:
+            async with session.ws_connect(server.url, headers={"Authorization": "Bearer k"}) as socket:
+                await socket.send_json({"type": "response.cancel"})
+                await server.watch.until(lambda: "error" in server.connections[0].outbox.sent)
+            assert server.headers[0]["Authorization"] == "Bearer k"
+            assert list(server.connections[0].received) == [CancelResponse()]
+            with pytest.raises(TimeoutError):
+                await server.watch.until(lambda: len(server.connections) > 1, timeout_s=0.01)
+
+    asyncio.run(run())

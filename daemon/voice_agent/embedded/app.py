@@ -1,7 +1,7 @@
 """The HTTP side of the embedded server: upgrades, refusals, the weather service, start and stop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
@@ -17,6 +17,8 @@ from voice_agent.embedded.script import Script, ScriptedEngines
 from voice_agent.realtime.codec import MAX_FRAME_BYTES
 
 PATH = "/v1/realtime"
+REMEMBERED = 10_000
+"""Client events kept of each connection: over three minutes of 20 ms frames, about 10 MB."""
 PATIENCE_S = 2.0
 """Loading in silence for longer looks like a hang."""
 
@@ -46,15 +48,22 @@ class Watch:
 
 
 class Server:
-    """A running server. ``connections``: every client so far, in order; ``watch``: to wait for changes."""
+    """A running server. ``watch`` waits for changes.
 
-    def __init__(self, options: ServerOptions, engines: Callable[[], Engines]) -> None:
+    ``connections``: every client so far, in order, and ``headers``: those of every upgrade asked for;
+    without ``remember`` only what is needed to serve is kept.
+    """
+
+    def __init__(self, options: ServerOptions, engines: Callable[[], Engines], *, remember: bool) -> None:
         self.options = options
         self.connections: list[Connection] = []
-        self.upgrades: list[web.BaseRequest] = []
+        self.headers: list[Mapping[str, str]] = []
         self.watch = Watch()
         self.port = options.port
         self._engines = engines
+        self._remember = remember
+        self._upgrades = 0
+        self._accepted = 0
         self._sockets: set[web.WebSocketResponse] = set()
 
     @property
@@ -77,7 +86,9 @@ class Server:
 
     async def _upgrade(self, request: web.Request) -> web.StreamResponse:
         script = self.options.script or Script()
-        self.upgrades.append(request)
+        self._upgrades += 1
+        if self._remember:
+            self.headers.append(request.headers)
         refusal = self._refusal(request, script)
         if refusal is not None:
             return refusal
@@ -92,13 +103,14 @@ class Server:
             await connection.run(socket, partial(_abort, request))
         finally:
             self._sockets.discard(socket)
+            if not self._remember:
+                self.connections.remove(connection)
             self.watch.touch()
         return socket
 
     def _refusal(self, request: web.Request, script: Script) -> web.Response | None:
-        count = len(self.upgrades)
-        if count <= len(script.refuse):
-            return web.Response(status=script.refuse[count - 1], text="refused by the script")
+        if self._upgrades <= len(script.refuse):
+            return web.Response(status=script.refuse[self._upgrades - 1], text="refused by the script")
         key = request.headers.get("Authorization", "").rpartition(" ")[2]
         if self.options.api_key is not None and key != self.options.api_key:
             return web.Response(status=401, text="unknown key")
@@ -109,12 +121,14 @@ class Server:
     def _connection(self, request: web.Request, script: Script) -> Connection:
         dialect = DIALECTS[request.query.get("dialect", self.options.dialect)]
         model = request.query.get("model", "embedded")
-        faults = Faults(script.faults, len(self.connections) + 1)
+        self._accepted += 1
+        faults = Faults(script.faults, self._accepted)
         return Connection(
             Manner(model, dialect, self.options.strict, self.options.pace),
             self._engines(),
             Outbox(dialect, faults, self.watch.touch),
             self.watch.touch,
+            remembered=REMEMBERED if self._remember else 0,
         )
 
     async def _say_goodbye(self, _: web.Application) -> None:
@@ -123,9 +137,11 @@ class Server:
 
 
 @asynccontextmanager
-async def running(options: ServerOptions, *, progress: Progress | None = None) -> AsyncIterator[Server]:
+async def running(
+    options: ServerOptions, *, progress: Progress | None = None, remember: bool = True
+) -> AsyncIterator[Server]:
     """A server for the length of an ``async with``; its ``url`` has the real port."""
-    server = Server(options, await _prepared(options, progress or _silent))
+    server = Server(options, await _prepared(options, progress or _silent), remember=remember)
     runner = web.AppRunner(server.application(), handle_signals=False, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -144,7 +160,7 @@ async def serve(
     progress: Progress | None = None,
 ) -> None:
     """Serve until cancelled. ``ready`` is told the port; ``progress`` hears what takes long."""
-    async with running(options, progress=progress) as server:
+    async with running(options, progress=progress, remember=False) as server:
         if ready is not None:
             ready(server.port)
         await asyncio.Event().wait()

@@ -35,8 +35,6 @@ from voice_agent.realtime.events import (
 
 SESSION_S = 3600
 """``expires_at`` promises an hour, like OpenAI; nothing here enforces it."""
-REMEMBERED = 10_000
-"""Client events kept for observers: over three minutes of 20 ms frames, about 10 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +50,16 @@ class Manner:
 class Connection:
     """The server's side of one socket.
 
-    For observers: ``received`` (client events, the latest), ``outbox.sent`` (wire names), ``conversation``,
-    ``settings``, ``listener`` and ``responder``.
+    For observers: ``received`` (the last ``remembered`` client events), ``outbox.sent`` (wire names),
+    ``conversation``, ``settings``, ``listener`` and ``responder``.
     """
 
-    def __init__(self, manner: Manner, engines: Engines, outbox: Outbox, told: Callable[[], None]) -> None:
+    def __init__(
+        self, manner: Manner, engines: Engines, outbox: Outbox, told: Callable[[], None], *, remembered: int
+    ) -> None:
         self.manner = manner
         self.outbox = outbox
-        self.received: deque[ClientEvent | Unrecognised | Malformed] = deque(maxlen=REMEMBERED)
+        self.received: deque[ClientEvent | Unrecognised | Malformed] = deque(maxlen=remembered)
         self.conversation = Conversation()
         self.settings = settings.initial(
             manner.dialect, manner.model, new_id("sess"), int(time()) + SESSION_S

@@ -97,14 +97,14 @@ class Hearing:
         self._detection = detection
 
     def feed(self, pcm: bytes) -> Iterator[Heard]:
-        """Take PCM16 at the client's rate (any number of bytes); say what it means, piece by piece."""
+        """Take PCM16 at the client's rate (any number of bytes); say what it means."""
         pcm = self._odd + pcm
         whole = len(pcm) - len(pcm) % BYTES_PER_SAMPLE
         self._odd = pcm[whole:]
-        step = ms_to_samples(100, self._rate) * BYTES_PER_SAMPLE
-        for at in range(0, whole, step):
-            self._append(self._resampler.feed(pcm[at : min(at + step, whole)]))
-            yield from self._judge()
+        heard = self._resampler.feed(pcm[:whole])
+        self._pcm += heard
+        self._end += len(heard) // BYTES_PER_SAMPLE
+        yield from self._judge()
 
     def commit(self) -> bytes:
         """Take the uncommitted audio, at 16 kHz."""
@@ -126,10 +126,6 @@ class Hearing:
         return samples_to_ms(self._end, HEARING_RATE)
 
     # ------------------------------------------------------------------------------- endpointing
-
-    def _append(self, pcm: bytes) -> None:
-        self._pcm += pcm
-        self._end += len(pcm) // BYTES_PER_SAMPLE
 
     def _judge(self) -> Iterator[Heard]:
         if self._detection is None:

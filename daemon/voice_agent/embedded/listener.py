@@ -21,6 +21,8 @@ from voice_agent.formats import BYTES_PER_SAMPLE, samples_to_s
 from voice_agent.realtime import events
 from voice_agent.realtime.events import Content, ErrorDetail, Item
 
+PIECE_BYTES = 4800
+"""100 ms at 24 kHz: two milliseconds of work at a stretch."""
 SHORTEST_COMMIT_MS = 100
 """OpenAI refuses to commit less."""
 
@@ -60,9 +62,11 @@ class Listener:
 
     async def append(self, pcm: bytes) -> None:
         """Listen to PCM16 at the client's rate; long audio lets others run in between."""
-        for heard in self._hearing.feed(pcm):
-            self._notice(heard)
-            await asyncio.sleep(0)
+        for at in range(0, len(pcm), PIECE_BYTES):
+            if at:
+                await asyncio.sleep(0)
+            for heard in self._hearing.feed(pcm[at : at + PIECE_BYTES]):
+                self._notice(heard)
 
     def commit(self) -> ErrorDetail | None:
         """The client ends the utterance; the answer is for the client to ask."""
@@ -128,7 +132,8 @@ class Listener:
         if self._settings.transcribes:
             self._report(str(item.id), text, len(pcm) // BYTES_PER_SAMPLE)
         if self._outbox.dialect.transcript_first:
-            self._announce(item, before, respond)
+            goes_on = self._item_id and self._settings.interrupts
+            self._announce(item, before, respond and not goes_on)
 
     def _report(self, item_id: str, text: str, samples: int) -> None:
         for word in text.split():

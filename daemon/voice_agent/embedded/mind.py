@@ -8,13 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-
-@dataclass(frozen=True, slots=True)
-class Sound:
-    """Deterministic audio. ``counter``: sample k is ``1 + k % 32767``, which shows loss and doubling."""
-
-    ms: int
-    wave: str = "tone"
+from voice_agent.embedded.sound import Sound
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,20 +10,18 @@ or nothing. What an interruption closes, it closes in the same order as a comple
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from dataclasses import dataclass, field
-from itertools import cycle, repeat
 from re import split
 
 from msgspec import Raw
 from msgspec.structs import replace
 
+from voice_agent.embedded.answer import Message, Response, delta_sizes, timed
 from voice_agent.embedded.conversation import Conversation, Entry, Word
-from voice_agent.embedded.dialects import Ids
 from voice_agent.embedded.engines import Engines
 from voice_agent.embedded.mind import Action, Call, Returned, Said, Say
 from voice_agent.embedded.outbox import Outbox, new_id
-from voice_agent.embedded.script import waveform
 from voice_agent.embedded.settings import Settings
+from voice_agent.embedded.sound import waveform
 from voice_agent.embedded.validation import invalid
 from voice_agent.formats import BYTES_PER_SAMPLE, samples_to_s
 from voice_agent.realtime import events
@@ -31,39 +29,14 @@ from voice_agent.realtime.events import (
     Content,
     ErrorDetail,
     Item,
-    ResponseInfo,
     StatusDetails,
     TokenDetails,
     Usage,
 )
 
-DELTA_MS = 100
 LEAD_S = 0.3
 """A paced answer runs this far ahead of real time, as jitter must not starve the listener."""
 RATE_LIMITS = Raw(b'[{"name":"requests","limit":1000,"remaining":999,"reset_seconds":60.0}]')
-
-
-@dataclass(slots=True)
-class Message:
-    """The message that is being spoken or written."""
-
-    entry: Entry
-    item_id: str
-    spoken: bool
-    late: int = 0
-    said: str = ""
-
-
-@dataclass(slots=True)
-class Response:
-    """An answer in the making."""
-
-    id: str
-    spoken: bool
-    settings: Settings
-    output: list[Item] = field(default_factory=list)
-    message: Message | None = None
-    tokens: TokenDetails = field(default_factory=TokenDetails)
 
 
 class Responder:
@@ -108,7 +81,7 @@ class Responder:
             )
         response = Response(new_id("resp"), settings.spoken if spoken is None else spoken, settings)
         self._active = response
-        self._emit(events.ResponseCreated(response=_info(response, "in_progress")))
+        self._emit(events.ResponseCreated(response=response.info("in_progress")))
         self._task = self._spawn(self._answer(response))
         return None
 
@@ -151,11 +124,11 @@ class Responder:
         rate = response.settings.output_rate
         message = self._open(response, spoken=True, late=say.late_deltas)
         message.entry.rate = rate
-        sizes = _sizes(say.delta_bytes, rate)
+        sizes = delta_sizes(say.delta_bytes, rate)
         began = asyncio.get_running_loop().time()
         for text, pcm in self._sentences(say, rate):
             audio = await pcm
-            words = _timed(text, message.entry.sent, len(audio) // BYTES_PER_SAMPLE)
+            words = timed(text, message.entry.sent, len(audio) // BYTES_PER_SAMPLE)
             await self._stream(response, message, words, audio, sizes, began)
         self._close(response, "completed")
 
@@ -199,7 +172,7 @@ class Responder:
 
     async def _write(self, response: Response, say: Say) -> None:
         message = self._open(response, spoken=False)
-        for word in _timed(say.text, 0, 0):
+        for word in timed(say.text, 0, 0):
             self._say_word(response, message, word)
         await self._outbox.flushed()
         self._close(response, "completed")
@@ -213,7 +186,7 @@ class Responder:
         response.message = message
         self._announce(response, message.entry)
         part = Content(type="audio", transcript="") if spoken else Content(type="text", text="")
-        self._emit(events.ContentPartAdded(**_ids(response, item_id), part=part))
+        self._emit(events.ContentPartAdded(**response.ids(item_id), part=part))
         return message
 
     def _announce(self, response: Response, entry: Entry) -> None:
@@ -226,13 +199,13 @@ class Responder:
         message.said += word.text
         message.entry.words.append(word)
         delta = events.TranscriptDelta if message.spoken else events.TextDelta
-        self._emit(delta(**_ids(response, message.item_id), delta=word.text))
+        self._emit(delta(**response.ids(message.item_id), delta=word.text))
         response.tokens = replace(response.tokens, text_tokens=response.tokens.text_tokens + 1)
 
     def _send_audio(self, response: Response, message: Message, pcm: bytes, end: int) -> None:
         self.spoke = True
         message.entry.sent = end
-        self._emit(events.AudioDelta(**_ids(response, message.item_id), delta=pcm))
+        self._emit(events.AudioDelta(**response.ids(message.item_id), delta=pcm))
         seconds = samples_to_s(end, message.entry.rate)
         response.tokens = replace(response.tokens, audio_tokens=round(seconds * 20))
 
@@ -241,18 +214,18 @@ class Responder:
         message, response.message = response.message, None
         if message is None:
             return
-        ids = _ids(response, message.item_id)
+        where = response.ids(message.item_id)
         text = message.said.strip()
         if message.spoken:
-            self._emit(events.AudioDone(**ids))
-            self._emit(events.TranscriptDone(**ids, transcript=text))
+            self._emit(events.AudioDone(**where))
+            self._emit(events.TranscriptDone(**where, transcript=text))
             part = Content(type="audio", transcript=text)
             content = Content(type="output_audio", transcript=text)
         else:
-            self._emit(events.TextDone(**ids, text=text))
+            self._emit(events.TextDone(**where, text=text))
             part = Content(type="text", text=text)
             content = Content(type="output_text", text=text)
-        self._emit(events.ContentPartDone(**ids, part=part))
+        self._emit(events.ContentPartDone(**where, part=part))
         self._complete(response, message.entry, status, content)
 
     def _call(self, response: Response, call: Call) -> None:
@@ -261,11 +234,11 @@ class Responder:
         item = replace(item, call_id=call_id)
         entry = Entry(item)
         self._announce(response, entry)
-        ids = _ids(response, item_id)
+        where = response.ids(item_id)
         for piece in split(r"(?<=[,:{])", call.arguments):
             if piece:
-                self._emit(events.ArgumentsDelta(**ids, call_id=call_id, delta=piece))
-        self._emit(events.ArgumentsDone(**ids, call_id=call_id, name=call.name, arguments=call.arguments))
+                self._emit(events.ArgumentsDelta(**where, call_id=call_id, delta=piece))
+        self._emit(events.ArgumentsDone(**where, call_id=call_id, name=call.name, arguments=call.arguments))
         entry.item = replace(item, arguments=call.arguments)
         self._complete(response, entry, "completed", None)
 
@@ -281,7 +254,7 @@ class Responder:
 
     def _finish(self, response: Response, status: str, details: StatusDetails | None = None) -> None:
         self._active = self._task = None
-        info = _info(response, status, details)
+        info = response.info(status, details)
         self._emit(events.ResponseDone(response=replace(info, usage=self._usage(response))))
         self._emit(events.RateLimits(rate_limits=RATE_LIMITS))
 
@@ -293,8 +266,8 @@ class Responder:
         message = response.message
         if message is not None:
             for _ in range(message.late):
-                silence = bytes(next(_sizes((), message.entry.rate)))
-                self._emit(events.AudioDelta(**_ids(response, message.item_id), delta=silence))
+                silence = bytes(next(delta_sizes((), message.entry.rate)))
+                self._emit(events.AudioDelta(**response.ids(message.item_id), delta=silence))
         self._close(response, "incomplete")
         self._finish(response, "cancelled", StatusDetails(type="cancelled", reason=reason))
 
@@ -317,34 +290,3 @@ class Responder:
             input_token_details=TokenDetails(text_tokens=heard),
             output_token_details=response.tokens,
         )
-
-
-def _info(response: Response, status: str, details: StatusDetails | None = None) -> ResponseInfo:
-    return ResponseInfo(
-        id=response.id,
-        object="realtime.response",
-        status=status,
-        status_details=details,
-        output=response.output,
-        output_modalities=["audio" if response.spoken else "text"],
-    )
-
-
-def _ids(response: Response, item_id: str) -> Ids:
-    return Ids(response_id=response.id, item_id=item_id, output_index=len(response.output), content_index=0)
-
-
-def _sizes(scripted: tuple[int, ...], rate: int) -> Iterator[int]:
-    """Sizes of audio deltas in bytes."""
-    return cycle(scripted) if scripted else repeat(rate * DELTA_MS // 1000 * BYTES_PER_SAMPLE)
-
-
-def _timed(text: str, first: int, samples: int) -> list[Word]:
-    """Words, each with the sample after it: time goes by characters."""
-    pieces = [piece + " " for piece in text.split(" ") if piece]
-    total = sum(map(len, pieces)) or 1
-    words, done = [], 0
-    for piece in pieces:
-        done += len(piece)
-        words.append(Word(piece, first + samples * done // total))
-    return words

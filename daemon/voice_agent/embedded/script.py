@@ -10,15 +10,15 @@ No model is imported. Each connection runs the script from its beginning unless 
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
-from math import sin, tau
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from voice_agent.embedded.engines import FRAME_SAMPLES, HEARING_RATE, Engines
-from voice_agent.embedded.mind import Action, Call, Line, Mind, Say, Sound, Tool
-from voice_agent.formats import ms_to_samples, samples_to_ms
+from voice_agent.embedded.mind import Action, Call, Line, Mind, Say, Tool
+from voice_agent.embedded.sound import Sound, waveform
+from voice_agent.formats import samples_to_ms
 
 LOUD = 300
 """Mean absolute sample value that the energy detector takes for speech (-41 dBFS)."""
@@ -86,16 +86,6 @@ class Script(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 # ------------------------------------------------------------------------------- scripted engines
-
-
-def waveform(sound: Sound, rate: int) -> bytes:
-    """PCM16 of a deterministic sound at ``rate`` Hz."""
-    count = ms_to_samples(sound.ms, rate)
-    if sound.wave == "silence":
-        return bytes(2 * count)
-    if sound.wave == "counter":
-        return array("h", (1 + k % 32767 for k in range(count))).tobytes()
-    return array("h", (int(8000 * sin(tau * 440 * k / rate)) for k in range(count))).tobytes()
 
 
 class EnergyVad:

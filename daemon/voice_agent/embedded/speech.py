@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from re import search
 
 from voice_agent.embedded.engines import Engines, Stt, Tts
+from voice_agent.embedded.mind import Said
 from voice_agent.embedded.policy.language import CYRILLIC
 from voice_agent.errors import ConfigError
 
@@ -43,6 +44,8 @@ def load(speech: str) -> Callable[[], Engines]:
     stt, english = _light() if speech == "light" else _english()
     tts = Bilingual(english, lambda: EspeakTts("ru"))
     mind = Rules()
+    for first in ("What is the weather in Moscow?", "Какая погода в Москве?"):
+        mind.answer([Said("user", first)], (), "")  # the first sentence pays for compiling the templates
     worker = ThreadPoolExecutor(1, "speech")
 
     def engines() -> Engines:
