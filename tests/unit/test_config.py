@@ -152,7 +152,8 @@ def test_all_problems_are_reported_at_once() -> None:
 
 
 def test_a_setting_that_is_faulty_already_is_not_called_missing_too() -> None:
-    assert list(problems('[provider]\nkind = "yandex"\nfolder = 5')) == ["provider.folder"]
+    found = config.parse('[provider]\nkind = "yandex"\nfolder = 5')[1]
+    assert [problem.path for problem in found] == ["provider.folder"]
 
 
 def test_an_unknown_kind_does_not_make_its_settings_wrong() -> None:
