@@ -1,0 +1,259 @@
+"""The real process, as systemd would start it, against the embedded server on a virtual sound card."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voice_agent.embedded import Fault, Script, ScriptedCall, Server, ServerOptions, Turn, running
+from voice_agent.embedded.connection import Connection
+from voice_agent.lab.card import VirtualCard
+from voice_agent.realtime.events import AppendAudio, CreateItem, TruncateItem
+
+RATE = 24_000
+KEY = "AQVN-the-key-of-the-system-test"
+pytestmark = [pytest.mark.system, pytest.mark.audio]
+
+
+def loud(ms: int) -> bytes:
+    """Somebody speaks, as far as a scripted server can tell."""
+    samples = np.arange(RATE * ms // 1000)
+    return bytes((8000 * np.sin(samples * 0.1)).astype("<i2"))
+
+
+class Daemon:
+    """The process, its log and its room."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, card: VirtualCard) -> None:
+        self.process = process
+        self.card = card
+        self._log = log
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+        async with asyncio.timeout(timeout_s):
+            while not condition():
+                assert self.process.poll() is None, f"the daemon has ended:\n{self.log}"
+                await asyncio.sleep(0.02)
+
+    async def until_logged(self, words: str, times: int = 1) -> None:
+        await self.until(lambda: len(re.findall(words, self.log)) >= times)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
+        """Exit code and seconds that stopping took."""
+        started = time.monotonic()
+        self.process.send_signal(number)
+        code = self.process.wait(timeout=10)
+        return code, time.monotonic() - started
+
+
+@contextmanager
+def daemon(directory: Path, url: str, extra: str = "", *, card: bool = True) -> Iterator[Daemon]:
+    room = VirtualCard(directory / "room", elastic=True)
+    config = directory / "config.toml"
+    config.write_text(f'[provider]\nkind = "custom"\nurl = "{url}"\n[log]\nlevel = "debug"\n{extra}')
+    environment = os.environ | room.environment() | {"VOICE_AGENT_API_KEY": KEY}
+    if not card:
+        environment["ALSA_CONFIG_PATH"] = str(_no_devices(directory))
+    log = directory / "log"
+    with room, log.open("wb") as stderr:
+        command = [sys.executable, "-m", "voice_agent", "run", "--config", str(config)]
+        process = subprocess.Popen(command, env=environment, stderr=stderr, stdout=stderr)
+        try:
+            yield Daemon(process, log, room)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _no_devices(directory: Path) -> Path:
+    """A sound system whose only device cannot be opened."""
+    path = directory / "none.conf"
+    path.write_text('pcm.!default { type hw card "none" }\n')
+    return path
+
+
+@asynccontextmanager
+async def conversation(
+    directory: Path, *turns: Turn, faults: tuple[Fault, ...] = (), shared: bool = False
+) -> AsyncIterator[tuple[Server, Daemon]]:
+    script = Script(turns=turns, faults=faults, shared=shared)
+    async with running(ServerOptions(script=script)) as server:
+        with daemon(directory, server.url) as running_daemon:
+            yield server, running_daemon
+
+
+Scene = Callable[[Path], Coroutine[None, None, None]]
+
+
+def scene(play: Scene) -> Callable[[Path], None]:
+    def test(tmp_path: Path) -> None:
+        asyncio.run(play(tmp_path))
+
+    return test
+
+
+async def until_streaming(server: Server, connection: int = 1) -> Connection:
+    """The daemon's ``connection``th connection has sent its first audio."""
+
+    def streams() -> bool:
+        found = server.connections[connection - 1 :]
+        return bool(found) and any(isinstance(event, AppendAudio) for event in found[0].received)
+
+    await server.watch.until(streams, 15)
+    return server.connections[connection - 1]
+
+
+def received(connection: Connection, kind: type) -> list[object]:
+    return [event for event in connection.received if isinstance(event, kind)]
+
+
+@scene
+async def test_an_answer_to_speech_leaves_the_loudspeaker_bit_for_bit(tmp_path: Path) -> None:
+    answer = Turn(heard="hello", say="Good day.", ms=700, wave="counter", delta_bytes=(4801, 7, 960))
+    async with conversation(tmp_path, answer) as (server, voice):
+        await until_streaming(server)
+        voice.card.speak(loud(600))
+        await voice.until_logged("agent said")
+        assert "chars=" in voice.log
+        assert "Good day" not in voice.log, "transcripts are private"
+        played = voice.card.played()
+        (start,) = np.flatnonzero(played == 1)[:1]
+        expected = 1 + np.arange(RATE * 700 // 1000) % 32767
+        assert np.array_equal(played[start : start + len(expected)], expected)
+
+
+@scene
+async def test_two_tools_are_called_and_both_answers_come_back(tmp_path: Path) -> None:
+    calls = (
+        ScriptedCall("get_time", {"place": "Tokyo"}),
+        ScriptedCall("no_such_tool"),
+    )
+    async with conversation(tmp_path, Turn(heard="when", calls=calls), Turn(say="Now.", ms=200)) as (
+        server,
+        voice,
+    ):
+        connection = await until_streaming(server)
+        voice.card.speak(loud(600))
+        await voice.until_logged("agent said")
+        outputs = [str(event.item.output) for event in received(connection, CreateItem)]  # type: ignore[attr-defined]
+        assert len(outputs) == 2
+        assert any("Tokyo" in output for output in outputs)
+        assert any("no tool named" in output for output in outputs)
+
+
+@scene
+async def test_speech_silences_the_answer_and_the_server_learns_what_was_heard(tmp_path: Path) -> None:
+    story = Turn(heard="a story", say="Once upon a time", ms=20_000, wave="counter")
+    async with conversation(tmp_path, story, Turn(heard="stop", say="", ms=0)) as (server, voice):
+        connection = await until_streaming(server)
+        voice.card.speak(loud(600))
+        await voice.until(lambda: int(np.count_nonzero(voice.card.played()[-RATE:])) > RATE // 2)
+        voice.card.speak(loud(600))
+        await voice.until_logged("interrupted")
+        await server.watch.until(lambda: bool(received(connection, TruncateItem)))
+        (truncate,) = received(connection, TruncateItem)
+        await asyncio.sleep(0.2)
+        played = np.flatnonzero(voice.card.played())
+        sounded_ms = (played[-1] - played[0]) * 1000 // RATE
+        heard_ms = truncate.audio_end_ms  # type: ignore[attr-defined]
+        assert 0 <= sounded_ms - heard_ms <= 60, (
+            "what sounded after the report is what the device had already"
+        )
+
+
+@scene
+async def test_a_dropped_connection_is_retried_and_the_conversation_goes_on(tmp_path: Path) -> None:
+    drop = Fault(after="response.output_audio.delta", nth=2, do="drop", connection=1)
+    turns = (Turn(heard="one", say="One.", ms=400), Turn(heard="two", say="Two.", ms=400, wave="counter"))
+    async with conversation(tmp_path, *turns, faults=(drop,), shared=True) as (server, voice):
+        await until_streaming(server)
+        voice.card.speak(loud(600))
+        await voice.until_logged("no session")
+        await until_streaming(server, connection=2)
+        voice.card.speak(loud(600))
+        await voice.until(lambda: 5000 in voice.card.played(), 15)
+
+
+@scene
+async def test_a_server_that_comes_late_is_found(tmp_path: Path) -> None:
+    async with running(ServerOptions(script=Script())) as early:
+        port = early.port
+    with daemon(tmp_path, f"ws://127.0.0.1:{port}/v1/realtime") as voice:
+        await voice.until_logged("no session")
+        async with running(ServerOptions(script=Script(), port=port)) as late:
+            await until_streaming(late)
+
+
+@scene
+async def test_a_refused_key_is_told_loudly_once_and_never_shown(tmp_path: Path) -> None:
+    async with running(ServerOptions(script=Script(), api_key="another")) as server:
+        with daemon(tmp_path, server.url) as voice:
+            await voice.until_logged("ERROR.*HTTP 401")
+            assert KEY not in voice.log
+            assert voice.stop()[0] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_the_middle_of_an_answer_ends_the_daemon_cleanly(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    async def play() -> None:
+        async with conversation(tmp_path, Turn(heard="a story", say="Once", ms=20_000)) as (server, voice):
+            await until_streaming(server)
+            voice.card.speak(loud(600))
+            await voice.until_logged("answering")
+            code, seconds = await asyncio.to_thread(voice.stop, number)
+            assert code == 0
+            assert seconds < 3
+            assert "Traceback" not in voice.log
+
+    asyncio.run(play())
+
+
+@scene
+async def test_without_any_sound_device_the_daemon_runs_and_says_so(tmp_path: Path) -> None:
+    async with running(ServerOptions(script=Script())) as server:
+        with daemon(tmp_path, server.url, card=False) as voice:
+            await voice.until_logged("WARNING.*sound device absent", times=2)
+            await voice.until_logged("session ready")
+            code, seconds = await asyncio.to_thread(voice.stop)
+            assert code == 0
+            assert seconds < 3
+
+
+@scene
+async def test_a_server_that_grants_another_rate_is_obeyed(tmp_path: Path) -> None:
+    granted = '{"type":"session.updated","session":{"audio":{"output":{"format":{"rate":16000}}}}}'
+    fault = Fault(after="session.updated", do="replace", text=granted)
+    answer = Turn(heard="hello", say="Good day.", ms=500, wave="counter")
+    async with conversation(tmp_path, answer, faults=(fault,)) as (server, voice):
+        await voice.until_logged("playing at another rate rate=16000 was=24000")
+        await until_streaming(server)
+        voice.card.speak(loud(600))
+        await voice.until(lambda: 7000 in voice.card.played())
+
+
+def test_a_wrong_configuration_ends_with_78_and_without_a_traceback(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        '[provider]\nkind = "yandex"\nfoldr = "b1g"\napi_key = "AQVNxxxxxxxxxxxxxxxxxxxxxxxx"\n'
+    )
+    command = [sys.executable, "-m", "voice_agent", "run", "--config", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == os.EX_CONFIG
+    assert "provider.foldr" in done.stderr
+    assert "AQVN" not in done.stderr
+    assert "Traceback" not in done.stderr
