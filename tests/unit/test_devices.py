@@ -132,7 +132,7 @@ async def running(world: World, devices: AudioDevices) -> AsyncIterator[AudioDev
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - the world outside has no event to set
+        while not condition():
             await asyncio.sleep(0.002)
 
 
@@ -160,6 +160,25 @@ def test_both_streams_are_opened_with_their_rates_and_blocks() -> None:
         assert all(stream.closed for stream in world.streams)
 
     asyncio.run(live())
+
+
+@pytest.mark.parametrize(("measured_ms", "expected_ms"), [(None, 20), (300.0, 300)])
+def test_a_measured_latency_counts_more_than_what_portaudio_says(
+    measured_ms: float | None, expected_ms: int
+) -> None:
+    world = World(OUTPUT, INPUT)
+
+    async def live() -> int:
+        devices = keeper(world, latency_ms=measured_ms)
+        speaker = devices._speaker
+        speaker.play(b"\x01\x00" * RATE)
+        async with running(world, devices):
+            await until(lambda: speaker.positions().played > 0)
+            read = speaker.statistics().played
+            return (read - speaker.positions().played) * 1000 // RATE
+
+    block_ms = 10  # the newest block counts as read, but its first sample is still to come
+    assert asyncio.run(live()) == expected_ms + block_ms
 
 
 def test_no_device_at_all_is_a_state_and_not_an_error() -> None:
@@ -279,6 +298,25 @@ def test_a_stream_that_cannot_be_closed_does_not_play_its_successors_audio() -> 
     asyncio.run(live())
 
 
+def test_while_one_stream_hangs_in_closing_the_other_brings_nothing_any_more() -> None:
+    world = World(OUTPUT, INPUT)
+
+    async def live() -> None:
+        devices = keeper(world, deadline_s=0.05)
+        async with running(world, devices):
+            await until(both_open(devices))
+            old = world.running(INPUT)[0]
+            world.close_hangs.clear()
+            world.stalled = {OUTPUT}
+            await until(lambda: devices.state().abandoned == 1)
+            captured = devices._microphone.statistics().captured
+            old.block()
+            assert devices._microphone.statistics().captured == captured
+            world.close_hangs.set()
+
+    asyncio.run(live())
+
+
 def test_other_ends_at_other_rates_reopen_the_streams_at_once() -> None:
     world = World(OUTPUT, INPUT)
 
@@ -329,6 +367,32 @@ def test_a_device_that_hangs_on_the_way_out_is_left_behind_within_a_second() -> 
         assert asyncio.run(live()) < 1.0
     finally:
         world.close_hangs.set()
+
+
+def test_a_device_that_stayed_for_long_is_news_again_when_it_is_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(OUTPUT, INPUT)
+    backoff = Backoff(0.001, 0.002)
+
+    async def lose_and_regain(devices: AudioDevices) -> None:
+        world.stalled = {OUTPUT}
+        await until(lambda: devices.state().output.condition is Condition.FAILED)
+        world.stalled = set()
+        await until(both_open(devices))
+
+    async def live() -> None:
+        async with running(world, keeper(world, backoff=backoff)) as devices:
+            await until(both_open(devices))
+            await lose_and_regain(devices)
+            await lose_and_regain(devices)  # too soon to be news
+            assert backoff.failures >= 2
+            await until(lambda: backoff.failures == 0)  # stable
+            await lose_and_regain(devices)
+
+    with caplog.at_level(logging.WARNING, logger="voice_agent.audio.devices"):
+        asyncio.run(live())
+    assert [record.getMessage() for record in caplog.records] == ["sound device failed"] * 2
 
 
 def test_trouble_is_said_aloud_once_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:

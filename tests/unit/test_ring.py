@@ -2,11 +2,51 @@
 
 import numpy as np
 
+from voice_agent.audio.pcm import Samples
 from voice_agent.audio.ring import SampleRing
 
 
 def ones(count: int) -> np.ndarray:
     return np.ones(count, np.int16)
+
+
+class Watched(np.ndarray):
+    """Memory that notes where the ring's counters stand whenever it is copied into or out of."""
+
+    ring: SampleRing
+    seen: list[tuple[int, int]]
+
+    def __setitem__(self, key: slice, value: Samples) -> None:  # type: ignore[override]
+        self.seen.append((self.ring.written, self.ring.read))
+        super().__setitem__(key, value)
+
+    def __getitem__(self, key: slice) -> Samples:  # type: ignore[override]
+        self.seen.append((self.ring.written, self.ring.read))
+        return self.view(np.ndarray)[key]
+
+
+def watched(ring: SampleRing) -> list[tuple[int, int]]:
+    """Put the ring on watched memory; what that sees."""
+    memory = np.zeros(ring.capacity, np.int16).view(Watched)
+    memory.ring, memory.seen = ring, []
+    ring._samples = memory
+    return memory.seen
+
+
+def test_a_position_is_published_after_the_copy() -> None:
+    ring = SampleRing(8)
+    ring.write(ones(6))
+    ring.skip(6)
+    seen = watched(ring)
+    ring.write(ones(5))  # in two pieces, around the end
+    assert set(seen) == {(6, 6)}
+    seen.clear()
+    ring.read_into(np.zeros(4, np.int16))
+    assert set(seen) == {(11, 6)}
+    seen.clear()
+    ring.flush()
+    ring.read_flushed(np.zeros(4, np.int16))
+    assert set(seen) == {(11, 10)}
 
 
 def test_a_full_ring_refuses_the_rest_and_keeps_what_it_has() -> None:

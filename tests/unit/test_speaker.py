@@ -230,6 +230,21 @@ def test_an_answer_longer_than_the_ring_stays_whole() -> None:
     assert asyncio.run(listen()) == list(range(1, 251))
 
 
+def test_newer_audio_does_not_overtake_what_waits_for_room() -> None:
+    async def listen() -> list[int]:
+        speaker = Speaker(RATE, capacity_s=0.1)
+        speaker.play(pcm(*range(1, 151)))
+        heard = block(speaker, 40)  # now the ring has room, but the next in line are in the spill
+        speaker.play(pcm(*range(151, 161)))
+        async with asyncio.timeout(5):
+            while len(heard) < 160:
+                heard += [value for value in block(speaker) if value]
+                await asyncio.sleep(0)
+        return heard
+
+    assert asyncio.run(listen()) == list(range(1, 161))
+
+
 def test_silence_empties_the_spill_too() -> None:
     async def listen() -> None:
         speaker = Speaker(RATE, capacity_s=0.1)
