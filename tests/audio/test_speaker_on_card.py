@@ -68,8 +68,9 @@ def test_deltas_of_any_size_at_any_moment_are_played_in_order(tmp_path: Path) ->
 
 @in_own_process
 async def test_two_minutes_delivered_at_once_play_whole(tmp_path: Path) -> None:
-    with plugged_in(VirtualCard(tmp_path, elastic=True, speed=60)) as card:
-        speaker = Speaker(RATE, capacity_s=100)
+    # Half of it spills, and enters the ring once a (real) second, in parts: 30 s have been played by then.
+    with plugged_in(VirtualCard(tmp_path, elastic=True, speed=30)) as card:
+        speaker = Speaker(RATE, capacity_s=60.003)  # no whole number of blocks: the ring's end splits one
         whole = counter(120 * RATE)
         with loudspeaker(speaker):
             for at in range(0, len(whole), RATE):
@@ -149,9 +150,10 @@ def test_silence_is_heard_one_block_later_after_a_short_fade(tmp_path: Path) -> 
         for stretch, emitted in zip(stretches, silenced_at, strict=True):
             assert stretch.end - origin <= emitted + BLOCK + FADE
             sound = played[stretch.begin : stretch.end]
-            exact = sound == counter(len(sound))
-            assert exact[:-FADE].all()
-            assert (np.abs(sound) <= counter(len(sound))).all()
+            whole = counter(len(sound))
+            assert np.array_equal(sound[:-FADE], whole[:-FADE])
+            assert (sound[1 - FADE :] < whole[1 - FADE :]).all()
+            assert sound[-1] < whole[-1] / 50
 
 
 @in_own_process
@@ -168,7 +170,7 @@ def test_newer_audio_follows_the_fade_of_the_flushed_one_at_once(tmp_path: Path)
         played = sounding(card.played())
         assert np.array_equal(played[-len(answer) :], answer)
         (fading,) = np.nonzero(played != 9_000)
-        assert len(played) - len(answer) - fading[0] <= FADE
+        assert len(played) - len(answer) - fading[0] == FADE
         assert (np.diff(played[fading[0] : -len(answer)].astype(int)) < 0).all()
 
 

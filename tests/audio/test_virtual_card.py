@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,20 @@ def test_speech_is_heard_whole_and_its_place_in_the_recording_is_told(tmp_path: 
             assert np.array_equal(card.captured()[span.begin : span.end], pcm)
             at = span.begin - spans[0].begin
             assert np.array_equal(sounding(heard.samples())[at : at + len(pcm)], pcm)
+
+
+@in_own_process
+def test_an_elastic_clock_waits_for_a_speaker_who_hesitates(tmp_path: Path) -> None:
+    with plugged_in(VirtualCard(tmp_path, elastic=True)) as card, capture(Tape()):
+        said = counter(RATE // 2)
+        with (card.directory / "mic.fifo").open("wb", buffering=0) as mouth:
+            mouth.write(said[: RATE // 4].tobytes())
+            until(lambda: len(sounding(card.captured())) >= RATE // 4 - 1, "the first half")
+            hesitated = time.monotonic()
+            until(lambda: time.monotonic() > hesitated + 0.2, "a while")
+            mouth.write(said[RATE // 4 :].tobytes())
+        until(lambda: happened(card, "quiet") == 1, "the second half")
+        assert np.array_equal(sounding(card.captured()), said)
 
 
 @in_own_process
