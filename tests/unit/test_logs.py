@@ -7,7 +7,6 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,7 @@ import pytest
 from voice_agent.telemetry import logs
 from voice_agent.telemetry.systemd import ServiceManager
 
-
-@pytest.fixture(autouse=True)
-def _handlers() -> Iterator[None]:
-    """Logging is the process's: give it back as it was."""
-    root, package = logging.getLogger(), logging.getLogger(logs.PACKAGE)
-    before = (root.handlers[:], root.level, package.level)
-    yield
-    root.handlers[:], root.level, package.level = before
+pytestmark = pytest.mark.usefixtures("logging_restored")
 
 
 def lines(*, form: logs.Format = "text", level: str = "info", log: str = "voice_agent.session") -> "Lines":
