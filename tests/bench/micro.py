@@ -1,0 +1,88 @@
+"""The ring and the codec against plain copies and plain ``json`` + ``base64`` of the same bytes."""
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from time import perf_counter
+
+import numpy as np
+
+from tests.bench.figures import Ratio
+from voice_agent.audio.ring import SampleRing
+from voice_agent.realtime.codec import decode_server, encode
+from voice_agent.realtime.events import AppendAudio, AudioDelta
+
+RATE = 24_000
+BLOCKS = 10
+BLOCK = RATE // 100
+DELTA = BLOCKS * BLOCK
+FRAME_PCM = bytes(range(1, 241)) * 4
+"""20 ms."""
+DELTA_PCM = FRAME_PCM * 5
+"""100 ms."""
+
+ROUNDS = 9
+ROUND_S = 0.02
+
+Work = Callable[[], object]
+
+
+def micro_ratios() -> dict[str, Ratio]:
+    """Ours to the plain way, seconds a call; name -> ratio."""
+    return {
+        "ring_ratio_vs_memcpy": compare(*ring_and_copies()),
+        "encode_ratio_vs_json_base64": compare(*encoders()),
+        "decode_ratio_vs_json_base64": compare(*decoders()),
+    }
+
+
+def compare(ours: Work, plain: Work) -> Ratio:
+    """Short rounds in turns, so that both meet the same machine."""
+    times = max(1, int(ROUND_S / seconds_of(plain, 100)))
+    pairs = [(seconds_of(ours, times), seconds_of(plain, times)) for _ in range(ROUNDS)]
+    return Ratio([ours_s for ours_s, _ in pairs], [plain_s for _, plain_s in pairs])
+
+
+def seconds_of(work: Work, times: int) -> float:
+    began = perf_counter()
+    for _ in range(times):
+        work()
+    return (perf_counter() - began) / times
+
+
+def ring_and_copies() -> tuple[Work, Work]:
+    """One delta in, ten blocks out."""
+    ring = SampleRing(120 * RATE)
+    delta = np.frombuffer(DELTA_PCM, np.int16)
+    block = np.zeros(BLOCK, np.int16)
+    store = np.zeros(DELTA, np.int16)
+    pieces = [store[at : at + BLOCK] for at in range(0, DELTA, BLOCK)]
+
+    def ours() -> None:
+        ring.write(delta)
+        for _ in range(BLOCKS):
+            ring.read_into(block)
+
+    def plain() -> None:
+        np.copyto(store, delta)
+        for piece in pieces:
+            np.copyto(block, piece)
+
+    return ours, plain
+
+
+def encoders() -> tuple[Work, Work]:
+    """One frame of 20 ms to the bytes that leave."""
+
+    def plain() -> bytes:
+        audio = b64encode(FRAME_PCM).decode()
+        return json.dumps({"type": "input_audio_buffer.append", "audio": audio}).encode()
+
+    return lambda: encode(AppendAudio(audio=FRAME_PCM)), plain
+
+
+def decoders() -> tuple[Work, Work]:
+    """One delta of 100 ms, from the text that came to its samples."""
+    event = AudioDelta(event_id="event_1", response_id="resp_1", item_id="item_1", delta=DELTA_PCM)
+    text = encode(event).decode()
+    return lambda: decode_server(text), lambda: b64decode(json.loads(text)["delta"])
