@@ -1,6 +1,7 @@
 """The core: turns, answers, barge-in and tools. Decides in values; performs no I/O and reads no clock.
 
 * ``values``: what enters (``Moment``) and what leaves (commands and facts).
+* ``answers``: each response's turn, items and words.
 * ``playout``: which item stands where in the playout, hence what was heard.
 * ``requests``: when the model may be asked to speak.
 * ``calls``: tool calls, answered once each.

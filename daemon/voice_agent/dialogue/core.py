@@ -6,16 +6,16 @@ current turn are audible. So barge-in is one comparison: ``turn`` grows, what wa
 whatever still arrives for an older turn is dropped by its response id. What has been heard is read off the
 playout positions in each ``Moment``. There are no timers: ``deadline`` says when ``wake`` wants to be called.
 
-Rules of this file. Everything that decides about the conversation is here or in the three books beside it
-(``playout``, ``requests``, ``calls``). No method waits, reads a clock or raises because of what a server
-sent. What dies with a connection lives in one ``Dialogue``, which is thrown away with it.
+Rules of this file. Everything that decides about the conversation is here or in the four books beside it
+(``answers``, ``playout``, ``requests``, ``calls``). No method waits, reads a clock or raises because of
+what a server sent. What dies with a connection lives in one ``Dialogue``, which is thrown away with it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import TypeVar
 
+from voice_agent.dialogue.answers import Answer, Answers, keep_recent
 from voice_agent.dialogue.calls import ToolCalls
 from voice_agent.dialogue.playout import Playout, Utterance
 from voice_agent.dialogue.requests import ResponseRequests
@@ -90,12 +90,7 @@ ANSWER_PATIENCE_S = 30.0
 MIN_NAP_S = 0.02
 """``deadline`` is never nearer than this: the playout position moves in blocks of about 10 ms."""
 
-REMEMBERED = 32
-"""Late events refer to recent responses and items only."""
-
 SESSION_UPDATE_ID = "session_update"
-
-T = TypeVar("T")
 
 
 class State(Enum):
@@ -109,28 +104,6 @@ class State(Enum):
     """The user has finished, or a tool is at work; no sound yet."""
     SPEAKING = "speaking"
     """The answer is sounding."""
-
-
-@dataclass(slots=True)
-class _Words:
-    """The text of one item. Yandex sends spoken words as text; the first kind that comes counts."""
-
-    kind: type
-    text: str = ""
-    spoken: bool = False
-
-
-@dataclass(slots=True)
-class _Response:
-    turn: int
-    over: bool = False
-    words: dict[str, _Words] = field(default_factory=dict)
-    messages: list[str] = field(default_factory=list)
-    call_names: dict[str, str] = field(default_factory=dict)
-
-    def silent_messages(self) -> list[str]:
-        """Messages of which nothing has been told as heard."""
-        return [m for m in self.messages if not (m in self.words and self.words[m].spoken)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +127,7 @@ class Dialogue:
         self._stopped_at: float | None = None
         self._unanswered: int | None = None
         self._onset: _Onset | None = None
-        self._responses: dict[str, _Response] = {}
+        self._answers = Answers()
         self._turn_of_item: dict[str, int] = {}
         self._playout = Playout()
         self._requests = ResponseRequests()
@@ -168,7 +141,7 @@ class Dialogue:
         if self._playout:
             return State.SPEAKING
         owed = self._unanswered is not None or self._requests.pending or self._calls.pending
-        if owed or any(not r.over and r.turn == self.turn for r in self._responses.values()):
+        if owed or any(answer.turn == self.turn for answer in self._answers.under_way().values()):
             return State.THINKING
         return State.IDLE
 
@@ -221,13 +194,13 @@ class Dialogue:
             case AudioDelta():
                 return self._hear(event, at)
             case TranscriptDelta() | TextDelta():
-                self._write(event)
+                self._answer(event.response_id).write(event)
             case TranscriptDone(transcript=text) | TextDone(text=text):
-                self._finish_words(event.response_id, event.item_id, text)
+                self._answer(event.response_id).finish(event.item_id, text)
             case ResponseCreated(response=info):
                 return self._answer_begins(info)
             case OutputItemAdded():
-                self._note_item(event)
+                self._answer(event.response_id).note_item(event)
             case OutputItemDone():
                 return self._item_done(event.response_id, event.item)
             case ResponseDone(response=info):
@@ -273,7 +246,7 @@ class Dialogue:
         commands += self._cancellations()
         commands += [Tell(self._said(utterance, at.played)) for utterance in cut]
         self.turn += 1
-        _keep_recent(self._turn_of_item, event.item_id, self.turn)
+        keep_recent(self._turn_of_item, event.item_id, self.turn)
         self._user_speaks = True
         self._stopped_at = self._onset = None
         commands.append(Tell(TurnStarted(self.turn, interrupts)))
@@ -300,9 +273,9 @@ class Dialogue:
             elif utterance.content_index == 0:
                 commands.append(Send(DeleteItem(item_id=utterance.item_id)))
         sounded = {utterance.item_id for utterance in cut}
-        for response in self._responses.values():
-            if not response.over and response.turn == self.turn:
-                unheard = [item for item in response.silent_messages() if item not in sounded]
+        for answer in self._answers.under_way().values():
+            if answer.turn == self.turn:
+                unheard = [item for item in answer.unheard_messages() if item not in sounded]
                 commands += [Send(DeleteItem(item_id=item)) for item in unheard]
         return commands
 
@@ -310,7 +283,7 @@ class Dialogue:
         """A server that interrupts by itself needs no cancel, and would call it an error."""
         if self._settings.server_interrupts:
             return []
-        return [Send(CancelResponse(response_id=key)) for key, r in self._responses.items() if not r.over]
+        return [Send(CancelResponse(response_id=key)) for key in self._answers.under_way()]
 
     def _end_speech(self, at: Moment) -> Sequence[Command]:
         self._user_speaks = False
@@ -328,25 +301,19 @@ class Dialogue:
         owed_to = asked_in if asked_in is not None else self._unanswered
         self._unanswered = None
         if self._user_speaks and owed_to is not None and owed_to != self.turn:
-            self._remember(info.id, _Response(owed_to))
+            self._answers.begin(info.id, owed_to)
             return [Send(CancelResponse(response_id=info.id))]
         self._user_speaks = False  # a server that answers has stopped listening, whether it said so or not
-        self._remember(info.id, _Response(self.turn))
+        self._answers.begin(info.id, self.turn)
         return []
 
-    def _remember(self, response_id: str, response: _Response) -> _Response:
-        _keep_recent(self._responses, response_id, response)
-        return response
-
-    def _response(self, response_id: str) -> _Response:
-        """The response with this id; one that was never announced belongs to the current turn."""
-        known_one = self._responses.get(response_id)
-        return known_one or self._remember(response_id, _Response(self.turn, over=True))
+    def _answer(self, response_id: str) -> Answer:
+        return self._answers.find(response_id, self.turn)
 
     def _hear(self, event: AudioDelta, at: Moment) -> Sequence[Command]:
-        response = self._response(event.response_id)
-        if response.turn != self.turn:
-            return [Tell(AnswerDropped(response.turn, len(event.delta) // BYTES_PER_SAMPLE))]
+        answer = self._answer(event.response_id)
+        if answer.turn != self.turn:
+            return [Tell(AnswerDropped(answer.turn, len(event.delta) // BYTES_PER_SAMPLE))]
         utterance = self._playout.find(event.item_id, event.content_index)
         starts = utterance is None
         if utterance is None:
@@ -358,24 +325,6 @@ class Dialogue:
             self._onset = _Onset(at.queued, at.now)
         return [Play(pcm, starts)] if pcm else []
 
-    def _write(self, event: TranscriptDelta | TextDelta) -> None:
-        kind = TranscriptDelta if isinstance(event, TranscriptDelta) else TextDelta
-        words = self._response(event.response_id).words.setdefault(event.item_id, _Words(kind))
-        if words.kind is kind:
-            words.text += event.delta
-
-    def _finish_words(self, response_id: str, item_id: str, text: str) -> None:
-        words = self._response(response_id).words.setdefault(item_id, _Words(TextDone))
-        words.text = text or words.text
-
-    def _note_item(self, event: OutputItemAdded) -> None:
-        """Remember names of calls (Yandex does not repeat them) and messages that may never sound."""
-        response = self._response(event.response_id)
-        if event.item.type == "function_call":
-            response.call_names[known(event.item.call_id)] = known(event.item.name)
-        elif event.item.type == "message":
-            response.messages += [known(event.item.id)] if event.item.id else []
-
     def _item_done(self, response_id: str, item: Item) -> Sequence[Command]:
         if item.type == "function_call":
             return self._call(response_id, item)
@@ -386,43 +335,40 @@ class Dialogue:
 
     def _call(self, response_id: str, item: Item) -> Sequence[Command]:
         """Run a call once; calls of server-side tools are the server's business."""
-        response = self._response(response_id)
+        answer = self._answer(response_id)
         call_id = known(item.call_id) or known(item.id)
-        name = known(item.name) or response.call_names.get(call_id, "")
+        name = known(item.name) or answer.call_names.get(call_id, "")
         arguments = known(item.arguments)
         if self._provider.server_tools and name in SERVER_TOOLS:
             fresh = self._calls.ignore(call_id)
-            return [Tell(ToolCalled(response.turn, name, arguments, here=False))] if fresh else []
-        call = ToolCall(call_id, name, arguments, response.turn)
+            return [Tell(ToolCalled(answer.turn, name, arguments, here=False))] if fresh else []
+        call = ToolCall(call_id, name, arguments, answer.turn)
         if not self._calls.begin(call, response_id):
             return []
-        return [RunTool(call), Tell(ToolCalled(response.turn, name, arguments, here=True))]
+        return [RunTool(call), Tell(ToolCalled(answer.turn, name, arguments, here=True))]
 
     def _answer_ends(self, info: ResponseInfo) -> Sequence[Command]:
-        response = self._response(info.id)
+        answer = self._answer(info.id)
         commands: list[Command] = []
         for item in info.output:
             if item.type == "function_call":
                 commands += self._call(info.id, item)
-        response.over = True
+        answer.over = True
         self._playout.complete(info.id)
         self._requests.server_is_free()
         self._ask(self._calls.response_over(info.id, cancelled=info.status == "cancelled"))
-        commands += [Tell(said) for said in self._unspoken(response)]
+        commands += [Tell(said) for said in self._unspoken(answer)]
         if info.status in ("failed", "incomplete"):
-            commands.append(Tell(AnswerFailed(response.turn, info.status, _reason(info))))
+            commands.append(Tell(AnswerFailed(answer.turn, info.status, _reason(info))))
         return commands
 
-    def _unspoken(self, response: _Response) -> list[AgentSaid]:
+    def _unspoken(self, answer: Answer) -> list[AgentSaid]:
         """Items of an answer that came as text only."""
-        if response.turn != self.turn:
+        if answer.turn != self.turn:
             return []
         sounding = {utterance.item_id for utterance in self._playout}
-        return [
-            AgentSaid(response.turn, item_id, words.text, 0, 0)
-            for item_id, words in response.words.items()
-            if not words.spoken and item_id not in sounding and words.text
-        ]
+        texts = answer.unspoken_words().items()
+        return [AgentSaid(answer.turn, item, text, 0, 0) for item, text in texts if item not in sounding]
 
     def _ask(self, turn: int | None) -> None:
         if turn is not None and turn == self.turn:
@@ -436,7 +382,7 @@ class Dialogue:
         if self._overdue(at.now):
             commands.append(Tell(AnswerFailed(self.turn, "missing", "the server did not answer")))
             self._unanswered = None
-        free = not self._user_speaks and all(r.over for r in self._responses.values())
+        free = not self._user_speaks and not self._answers.under_way()
         if free and (request := self._requests.next_request(self.turn, now=at.now)):
             commands.append(Send(request))
         self.deadline = self._next_deadline(at)
@@ -474,8 +420,8 @@ class Dialogue:
         return max(min(times), at.now + MIN_NAP_S) if times else None
 
     def _said(self, utterance: Utterance, played: int) -> AgentSaid:
-        words = self._response(utterance.response_id).words.setdefault(utterance.item_id, _Words(TextDone))
-        words.spoken = True
+        words = self._answer(utterance.response_id).words_of(utterance.item_id)
+        words.told = True
         return AgentSaid(
             utterance.turn,
             utterance.item_id,
@@ -490,13 +436,6 @@ class Dialogue:
     @property
     def _rate(self) -> int:
         return self._granted.output_rate if self._granted else self._settings.output_rate
-
-
-def _keep_recent(book: dict[str, T], key: str, value: T) -> None:
-    """Enter ``value``; the oldest entries leave, so that a long session does not grow."""
-    book[key] = value
-    while len(book) > REMEMBERED:
-        del book[next(iter(book))]
 
 
 def _reason(info: ResponseInfo) -> str:

@@ -1,0 +1,96 @@
+"""The book of answers: each response's turn, its items and their words.
+
+A response is audible while its turn is the current one. Servers may mention a response late or without
+having announced it, so asking for one always yields an entry; the oldest entries leave the book.
+"""
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from voice_agent.realtime.events import OutputItemAdded, TextDelta, TranscriptDelta, known
+
+REMEMBERED = 32
+"""Late events refer to recent responses and items only."""
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Words:
+    """The text of one item. Yandex sends spoken words as text; the first kind of delta that comes counts."""
+
+    kind: type | None = None
+    text: str = ""
+    told: bool = False
+    """Observers know how much of the item was heard."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """One response. ``over``: the server has ended it."""
+
+    turn: int
+    over: bool = False
+    words: dict[str, Words] = field(default_factory=dict)
+    messages: list[str] = field(default_factory=list)
+    call_names: dict[str, str] = field(default_factory=dict)
+
+    def words_of(self, item_id: str) -> Words:
+        """The text of an item so far."""
+        return self.words.setdefault(item_id, Words())
+
+    def write(self, event: TranscriptDelta | TextDelta) -> None:
+        """Append to an item's text."""
+        kind = TranscriptDelta if isinstance(event, TranscriptDelta) else TextDelta
+        words = self.words_of(event.item_id)
+        words.kind = words.kind or kind
+        if words.kind is kind:
+            words.text += event.delta
+
+    def finish(self, item_id: str, text: str) -> None:
+        """Replace an item's text by the whole one."""
+        words = self.words_of(item_id)
+        words.text = text or words.text
+
+    def note_item(self, event: OutputItemAdded) -> None:
+        """Remember names of calls (Yandex does not repeat them) and messages that may never sound."""
+        if event.item.type == "function_call":
+            self.call_names[known(event.item.call_id)] = known(event.item.name)
+        elif event.item.type == "message" and event.item.id:
+            self.messages.append(known(event.item.id))
+
+    def unheard_messages(self) -> list[str]:
+        """Announced messages of which nothing has been told as heard."""
+        return [item for item in self.messages if not (item in self.words and self.words[item].told)]
+
+    def unspoken_words(self) -> dict[str, str]:
+        """Texts by item of which no sound has been told."""
+        return {item: words.text for item, words in self.words.items() if words.text and not words.told}
+
+
+class Answers:
+    """The responses of one connection, by id."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, Answer] = {}
+
+    def begin(self, response_id: str, turn: int) -> Answer:
+        """Enter a response that was announced."""
+        return keep_recent(self._answers, response_id, Answer(turn))
+
+    def find(self, response_id: str, turn: int) -> Answer:
+        """The response with this id; one that was never announced belongs to ``turn``."""
+        found = self._answers.get(response_id)
+        return found or keep_recent(self._answers, response_id, Answer(turn, over=True))
+
+    def under_way(self) -> dict[str, Answer]:
+        """The responses that the server has not ended, by id."""
+        return {key: answer for key, answer in self._answers.items() if not answer.over}
+
+
+def keep_recent(book: dict[str, T], key: str, value: T) -> T:
+    """Enter ``value``; the oldest entries leave, so that a long session does not grow."""
+    book[key] = value
+    while len(book) > REMEMBERED:
+        del book[next(iter(book))]
+    return value
