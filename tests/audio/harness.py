@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from voice_agent.audio.edge import PA_CONTINUE, Callback
 from voice_agent.audio.microphone import Microphone
-from voice_agent.audio.pcm import Samples
 from voice_agent.audio.portaudio import Direction, PortAudio, Stream
 from voice_agent.audio.speaker import Speaker
 from voice_agent.lab.card import VirtualCard
@@ -36,6 +36,7 @@ PA_INT16 = 8
 PROCESS_TIMEOUT_S = 50.0
 REPOSITORY = Path(__file__).parents[2]
 
+Samples = NDArray[np.int16]
 AudioTest = Callable[[Path], Coroutine[Any, Any, None] | None]
 
 

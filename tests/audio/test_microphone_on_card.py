@@ -7,6 +7,7 @@ import numpy as np
 
 from tests.audio.harness import (
     RATE,
+    Samples,
     counter,
     hold_the_gil,
     in_own_process,
@@ -17,7 +18,6 @@ from tests.audio.harness import (
     wait_until,
 )
 from voice_agent.audio.microphone import Microphone
-from voice_agent.audio.pcm import Samples
 from voice_agent.audio.speaker import Speaker
 from voice_agent.formats import frame_bytes
 from voice_agent.lab.card import VirtualCard

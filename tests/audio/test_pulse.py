@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.audio.harness import RATE, in_own_process, listening, loudspeaker, wait_until
+from tests.audio.harness import RATE, Samples, in_own_process, listening, loudspeaker, wait_until
 from voice_agent.audio.microphone import Microphone
-from voice_agent.audio.pcm import Samples
 from voice_agent.audio.speaker import Speaker
 from voice_agent.lab.pulse import PROGRAMS, PrivatePulse
 

@@ -10,6 +10,7 @@ import numpy as np
 from tests.audio.harness import (
     BLOCK,
     RATE,
+    Samples,
     counter,
     hold_the_gil,
     in_own_process,
@@ -19,7 +20,6 @@ from tests.audio.harness import (
     until,
     wait_until,
 )
-from voice_agent.audio.pcm import Samples
 from voice_agent.audio.speaker import Speaker
 from voice_agent.lab.card import VirtualCard
 

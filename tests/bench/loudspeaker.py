@@ -7,9 +7,9 @@ virtual time that it states, never before: the least difference of the two clock
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tests.bench.failures import MeasurementFailed
-from voice_agent.audio.pcm import Samples
 from voice_agent.lab.card import VirtualCard
 from voice_agent.lab.events import CardEvent
 
@@ -17,7 +17,7 @@ from voice_agent.lab.events import CardEvent
 class Loudspeaker:
     """A finished recording and its place in time. ``anchor``: the speaker's last set-up."""
 
-    def __init__(self, samples: Samples, anchor: CardEvent, zero_ns: int, xruns: int) -> None:
+    def __init__(self, samples: NDArray[np.int16], anchor: CardEvent, zero_ns: int, xruns: int) -> None:
         self.xruns = xruns
         self._samples = samples
         self._sounding = np.flatnonzero(samples)
@@ -69,7 +69,7 @@ class Loudspeaker:
         span = self.position(before_s) - self.position(after_s)
         return len(self._between(after_s, before_s)) / span
 
-    def _between(self, after_s: float, before_s: float) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    def _between(self, after_s: float, before_s: float) -> NDArray[np.intp]:
         ends = [self.position(after_s), self.position(before_s)]
         if ends[1] > len(self._samples):
             raise MeasurementFailed("the recording ends too early")

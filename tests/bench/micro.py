@@ -8,6 +8,7 @@ from time import perf_counter
 import numpy as np
 
 from tests.bench.figures import Ratio
+from voice_agent.audio.pcm import samples_in, silent_samples
 from voice_agent.audio.ring import SampleRing
 from voice_agent.realtime.codec import decode_server, encode
 from voice_agent.realtime.events import AppendAudio, AudioDelta
@@ -52,16 +53,15 @@ def seconds_of(work: Work, times: int) -> float:
 
 def ring_and_copies() -> tuple[Work, Work]:
     """One delta in, ten blocks out."""
-    ring = SampleRing(120 * RATE)
-    delta = np.frombuffer(DELTA_PCM, np.int16)
+    ring, samples, out = SampleRing(120 * RATE), samples_in(DELTA_PCM), silent_samples(BLOCK)
+    store, delta = np.zeros(DELTA, np.int16), np.frombuffer(DELTA_PCM, np.int16)
     block = np.zeros(BLOCK, np.int16)
-    store = np.zeros(DELTA, np.int16)
     pieces = [store[at : at + BLOCK] for at in range(0, DELTA, BLOCK)]
 
     def ours() -> None:
-        ring.write(delta)
+        ring.write(samples)
         for _ in range(BLOCKS):
-            ring.read_into(block)
+            ring.read_into(out)
 
     def plain() -> None:
         np.copyto(store, delta)

@@ -207,7 +207,7 @@ def test_blocks_of_any_size_are_filled_exactly() -> None:
 
 
 def test_half_a_sample_is_a_bug_of_the_caller() -> None:
-    with pytest.raises(ValueError, match="multiple of element size"):
+    with pytest.raises(TypeError, match="multiple of itemsize"):
         Speaker(RATE).play(b"\x01")
 
 

@@ -10,10 +10,8 @@ import asyncio
 from contextlib import suppress
 from typing import NamedTuple
 
-import numpy as np
-
 from voice_agent.audio.edge import PA_INPUT_OVERFLOW, Edge
-from voice_agent.audio.pcm import SAMPLE, Samples
+from voice_agent.audio.pcm import samples_in, silent_samples
 from voice_agent.audio.ring import SampleRing
 from voice_agent.formats import BYTES_PER_SAMPLE, frame_bytes, ms_to_samples
 
@@ -43,7 +41,7 @@ class Microphone(Edge):
     def __init__(self, rate: int, *, capacity_s: float = 10.0) -> None:
         super().__init__()
         self.rate = rate
-        self._frame: Samples = np.zeros(frame_bytes(rate) // BYTES_PER_SAMPLE, np.int16)
+        self._frame = silent_samples(frame_bytes(rate) // BYTES_PER_SAMPLE)
         self._capacity = ms_to_samples(capacity_s * 1000, rate)
         self._ring = SampleRing(self._capacity + ms_to_samples(SLACK_MS, rate))
         # Written by the callback.
@@ -97,7 +95,7 @@ class Microphone(Edge):
     def _exchange(self, in_data: bytes | None, _frame_count: int, status: int, /) -> None:
         if status & PA_INPUT_OVERFLOW:
             self._overflows += 1
-        samples = np.frombuffer(in_data or b"", SAMPLE)
+        samples = samples_in(in_data or b"")
         self._captured += len(samples)
         self._refused += len(samples) - self._ring.write(samples)
         if self._loop and not self._rung and self._ring.queued >= len(self._frame):

@@ -21,10 +21,8 @@ Everything in this file is written by the callback alone, ``starts`` excepted.
 
 from collections import deque
 
-import numpy as np
-
 from voice_agent.audio.edge import PA_OUTPUT_UNDERFLOW, Edge
-from voice_agent.audio.pcm import Samples, fade_out, fade_ramp
+from voice_agent.audio.pcm import fade_out, samples_in, silent_samples
 from voice_agent.audio.ring import SampleRing
 from voice_agent.formats import BYTES_PER_SAMPLE
 
@@ -51,9 +49,7 @@ class Playout(Edge):
         self._hole = 1  # samples of silence before the next block; the beginning counts as silence
         self._marks = [(0, 0, 0)] * MARKS
         self._marked = 0
-        self._block: Samples = np.zeros(0, np.int16)
-        self._silence = b""
-        fade_ramp(fade)  # made here, not in the first callback that needs it
+        self._resize(0)
 
     def heard(self, latency: int) -> int:
         """The position now leaving a loudspeaker that is ``latency`` samples behind. For the loop."""
@@ -93,12 +89,13 @@ class Playout(Edge):
             self._hole += frame_count
             return self._silence
         self._hole = frame_count - content
-        block[content:] = 0
+        block[content:] = self._zeros[content:]
         return block.tobytes()
 
     def _resize(self, frame_count: int) -> None:
-        self._block = np.zeros(frame_count, np.int16)
+        self._block = silent_samples(frame_count)
         self._silence = bytes(frame_count * BYTES_PER_SAMPLE)
+        self._zeros = samples_in(self._silence)
 
     def _fade_flushed(self, start: int) -> int:
         tail = self._block[: self._fade]

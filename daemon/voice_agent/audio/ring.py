@@ -24,9 +24,7 @@ A full ring refuses the rest. It never overwrites and never clears: what to do t
 CPython stores an attribute in one step, and no step here depends on two stores being seen together.
 """
 
-import numpy as np
-
-from voice_agent.audio.pcm import Samples
+from voice_agent.audio.pcm import Samples, silent_samples
 
 
 class SampleRing:
@@ -40,7 +38,7 @@ class SampleRing:
         """Position below which audio was flushed. Writer: producer."""
         self.read = 0
         """Samples the consumer has taken or skipped. Writer: consumer."""
-        self._samples: Samples = np.zeros(capacity, np.int16)
+        self._samples = silent_samples(capacity)
 
     @property
     def room(self) -> int:

@@ -11,10 +11,8 @@ import asyncio
 from collections import deque
 from typing import NamedTuple
 
-import numpy as np
-
 from voice_agent.audio.edge import Callback
-from voice_agent.audio.pcm import SAMPLE, Samples
+from voice_agent.audio.pcm import Samples, samples_in
 from voice_agent.audio.playout import Playout
 from voice_agent.audio.ring import SampleRing
 from voice_agent.formats import ms_to_samples
@@ -83,7 +81,7 @@ class Speaker:
         """
         if starts:
             self._playout.starts.append(self._ring.written + self._spilled)
-        samples = np.frombuffer(pcm, SAMPLE)
+        samples = samples_in(pcm)
         if not self._spill:
             samples = samples[self._ring.write(samples) :]
         if len(samples):
@@ -113,6 +111,11 @@ class Speaker:
         """Tell the latency of a newly opened stream, before it starts."""
         self._latency = min(samples, MAX_LATENCY_S * self.rate)
         self._playout.interrupted()
+
+    @property
+    def latency(self) -> int:
+        """How far the loudspeaker is behind the callback, in samples."""
+        return self._latency
 
     def statistics(self) -> SpeakerStatistics:
         """The counters as they are now."""
