@@ -1,11 +1,14 @@
 """The response state machine: one at a time, one end for each beginning, interruption, truncation."""
 
+import asyncio
+import base64
 import struct
 
+import aiohttp
 import pytest
 
 from tests.fakes.wire_client import Json, WireClient, ask, converse, settings, shape
-from voice_agent.embedded import Script, Turn
+from voice_agent.embedded import Script, ServerOptions, Turn, running
 
 LONG = Turn(say="one two three four five six seven eight nine ten", ms=10_000, wave="counter")
 SLOWLY = 20.0  # times real time: 100 ms of sound every 5 ms
@@ -113,6 +116,28 @@ def test_the_users_voice_does_not_cancel_when_interruption_is_off() -> None:
     client = converse(talk, Script(turns=(LONG,)), pace=SLOWLY)
     assert last_response(client)["status"] == "completed"
     assert client.types.count("response.created") == 1
+    assert errors(client) == []
+
+
+def test_a_listener_who_is_slow_can_still_cancel_what_was_not_sent() -> None:
+    async def run() -> Json:
+        script = Script(turns=(Turn(say="Long.", ms=600_000, wave="silence"),))
+        async with (
+            running(ServerOptions(script=script)) as server,
+            aiohttp.ClientSession() as session,
+            session.ws_connect(server.url, max_msg_size=0) as socket,
+        ):
+            for kind in ("response.create", "response.cancel"):
+                await socket.send_json({"type": kind})
+                await server.watch.until(
+                    lambda: len(server.connections[0].outbox.sent) > 4  # the answer has begun
+                )
+            while (event := await socket.receive_json())["type"] != "response.done":
+                pass
+        response: Json = event["response"]
+        return response
+
+    assert asyncio.run(run())["status"] == "cancelled"
 
 
 def test_scripted_late_deltas_leave_after_the_cancellation_and_before_its_end() -> None:
@@ -124,7 +149,8 @@ def test_scripted_late_deltas_leave_after_the_cancellation_and_before_its_end() 
     late = Turn(say="Late.", ms=10_000, late_deltas=2)
     client = converse(talk, Script(turns=(late,)), pace=SLOWLY)
     end = client.types.index("response.output_audio.done")
-    assert client.types[end - 2 : end] == ["response.output_audio.delta"] * 2
+    silent = [not any(base64.b64decode(event["delta"])) for event in client.heard[end - 3 : end]]
+    assert silent == [False, True, True]  # the late ones hold silence, the answer a tone
 
 
 def test_audio_is_whole_whatever_the_size_of_its_deltas() -> None:
@@ -219,6 +245,18 @@ def test_an_utterance_is_placed_on_the_sessions_clock() -> None:
     client = converse(talk, Script(speech_ms=((1000, 1500),)))
     assert client.all("input_audio_buffer.speech_started")[0]["audio_start_ms"] == 1024 - 200
     assert client.all("input_audio_buffer.speech_stopped")[0]["audio_end_ms"] == 1504 + 320
+
+
+def test_one_response_can_be_written_in_a_spoken_session() -> None:
+    async def talk(client: WireClient) -> None:
+        await client.say("response.create", response={"output_modalities": ["text"]})
+        await client.until("response.done")
+        await client.say("response.create")
+        await client.until("response.done", 2)
+
+    client = converse(talk, Script(turns=(Turn(say="Hello."),), loop=True))
+    assert [e["text"] for e in client.all("response.output_text.done")] == ["Hello."]
+    assert [e["transcript"] for e in client.all("response.output_audio_transcript.done")] == ["Hello."]
 
 
 def test_paced_audio_takes_its_time() -> None:

@@ -94,6 +94,13 @@ def test_without_detection_everything_waits_for_the_commit() -> None:
     assert hearing.uncommitted_ms == 0
 
 
+def test_a_commit_takes_what_was_not_judged_yet() -> None:
+    hearing = ears()
+    list(hearing.feed(frames(90, 90) + bytes(2 * 160)))
+    assert len(hearing.commit()) == 2 * (2 * FRAME_SAMPLES + 160)
+    assert hearing.uncommitted_ms == 0
+
+
 def test_time_goes_on_over_commits_and_changes() -> None:
     hearing = Hearing(TrustingVad(), Decimator, 16_000, None)
     list(hearing.feed(frames(*[0] * 10)))

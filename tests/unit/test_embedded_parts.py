@@ -1,23 +1,31 @@
 """The embedded server's smaller parts: deterministic sound, settings, weather, missing models."""
 
 import asyncio
+import base64
 import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import pytest
 
-from voice_agent.embedded import Script, ServerOptions, app, running, serve, speech
+from tests.fakes.wire_client import connected, settings
+from voice_agent.embedded import Script, ServerOptions, Turn, app, running, serve, speech
 from voice_agent.embedded.dialects import OPENAI, YANDEX
+from voice_agent.embedded.engines import Engines
 from voice_agent.embedded.mind import Tool
 from voice_agent.embedded.script import EnergyVad, ScriptedEngines
 from voice_agent.embedded.settings import initial, patched
 from voice_agent.embedded.sound import Sound, waveform
 from voice_agent.errors import ConfigError
 from voice_agent.realtime.events import CancelResponse
+
+YANDEX_24K = {"audio": {"input": {"format": {"type": "audio/pcm", "rate": 24_000}}}}
 
 
 def test_the_counter_shows_every_sample() -> None:
@@ -33,23 +41,23 @@ def test_a_tone_is_loud_and_silence_is_not(wave: str, loud: bool) -> None:
 
 
 def test_semantic_endpointing_becomes_patience() -> None:
-    settings = initial(OPENAI, "m", "s", 0)
+    session = initial(OPENAI, "m", "s", 0)
     detection = {"type": "semantic_vad", "eagerness": "low"}
-    settings = patched(settings, {"audio": {"input": {"turn_detection": detection}}}, OPENAI)
-    assert settings.detection is not None
-    assert settings.detection.silence_duration_ms == 1200
-    assert "threshold" not in settings.effective["audio"]["input"]["turn_detection"]
+    session = patched(session, {"audio": {"input": {"turn_detection": detection}}}, OPENAI)
+    assert session.detection is not None
+    assert session.detection.silence_duration_ms == 1200
+    assert "threshold" not in session.effective["audio"]["input"]["turn_detection"]
 
 
 def test_endpointing_off_and_on_again_has_its_defaults() -> None:
-    settings = initial(OPENAI, "m", "s", 0)
-    settings = patched(settings, {"audio": {"input": {"turn_detection": None}}}, OPENAI)
-    assert (settings.detection, settings.creates_responses, settings.interrupts) == (None, False, False)
+    session = initial(OPENAI, "m", "s", 0)
+    session = patched(session, {"audio": {"input": {"turn_detection": None}}}, OPENAI)
+    assert (session.detection, session.creates_responses, session.interrupts) == (None, False, False)
     on = {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
-    settings = patched(settings, on, OPENAI)
-    assert settings.detection is not None
-    assert settings.detection.prefix_padding_ms == 300
-    assert settings.creates_responses
+    session = patched(session, on, OPENAI)
+    assert session.detection is not None
+    assert session.detection.prefix_padding_ms == 300
+    assert session.creates_responses
 
 
 def test_tools_are_read_from_objects_and_from_text() -> None:
@@ -60,14 +68,22 @@ def test_tools_are_read_from_objects_and_from_text() -> None:
         {"type": "function", "name": "web_search"},
         {"type": "mcp"},
     ]
-    settings = patched(initial(YANDEX, "m", "s", 0), {"tools": tools}, YANDEX)
-    assert settings.tools == (Tool("a", ("city", "units"), ("city",)), Tool("b"))
+    session = patched(initial(YANDEX, "m", "s", 0), {"tools": tools}, YANDEX)
+    assert session.tools == (Tool("a", ("city", "units"), ("city",)), Tool("b"))
 
 
 def test_settings_of_a_patch_share_nothing_with_those_before() -> None:
     before = initial(OPENAI, "m", "s", 0)
     patched(before, {"audio": {"output": {"voice": "cedar"}}}, OPENAI)
     assert before.effective["audio"]["output"]["voice"] == "marin"
+
+
+def test_a_detection_is_patched_key_by_key() -> None:
+    session = initial(OPENAI, "m", "s", 0)
+    for patch in ({"threshold": 0.7}, {"silence_duration_ms": 300}):
+        session = patched(session, {"audio": {"input": {"turn_detection": patch}}}, OPENAI)
+    assert session.detection is not None
+    assert (session.detection.threshold, session.detection.silence_duration_ms) == (0.7, 300)
 
 
 def fetch(*paths: str) -> list[tuple[int, Any]]:
@@ -156,7 +172,7 @@ def test_slow_loading_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     announced = threading.Event()
 
-    def load(_: str) -> ScriptedEngines:
+    def load(*_: object) -> ScriptedEngines:
         assert announced.wait(5)
         return ScriptedEngines(Script())
 
@@ -172,6 +188,140 @@ def test_slow_loading_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speech, "load", load)
     asyncio.run(run())
     assert "loading the speech models (en)" in told[0]
+
+
+class CountingStt:
+    """Hears the same thing in everything and counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def transcribe(self, _: bytes) -> str:
+        self.asked += 1
+        return "Hello."
+
+
+def test_recognition_that_began_in_the_pause_is_not_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    stt = CountingStt()
+    scripted = ScriptedEngines(Script(turns=(Turn(say="Hello."),)))
+
+    def load(*_: object) -> Callable[[], Engines]:
+        return lambda: replace(scripted(), stt=stt, worker=ThreadPoolExecutor(1))
+
+    async def run() -> None:
+        async with running(ServerOptions()) as server, connected(server) as client:
+            await client.audio(300)
+            await client.audio(500, loud=True)
+            await client.audio(900)
+            await client.until("response.done")
+            assert [entry.text for entry in server.connections[0].conversation] == ["Hello.", "Hello."]
+
+    monkeypatch.setattr(speech, "load", load)
+    asyncio.run(run())
+    assert stt.asked == 1
+
+
+class GatedStt:
+    """Hears nothing before its gate is opened."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+
+    def transcribe(self, _: bytes) -> str:
+        assert self.gate.wait(5)
+        return "Hello."
+
+
+def test_a_user_who_goes_on_talking_is_not_answered_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    stt = GatedStt()
+    scripted = ScriptedEngines(Script(turns=(Turn(say="Hello."),)))
+
+    def load(*_: object) -> Callable[[], Engines]:
+        return lambda: replace(scripted(), stt=stt, worker=ThreadPoolExecutor(1))
+
+    async def run() -> list[str]:
+        options = ServerOptions(dialect="yandex")
+        async with running(options) as server, connected(server) as client:
+            await client.say("session.update", session=YANDEX_24K)
+            for nth in (1, 2):
+                await client.audio(300)
+                await client.audio(500, loud=True)
+                await client.until("input_audio_buffer.speech_started", nth)
+                if nth == 1:
+                    await client.audio(900)
+                    await client.until("input_audio_buffer.speech_stopped")
+            stt.gate.set()
+            await client.until("conversation.item.created")
+            await client.audio(900)
+            await client.until("response.done")
+        return client.types
+
+    monkeypatch.setattr(speech, "load", load)
+    types = asyncio.run(run())
+    announced = [kind for kind in types if kind in ("conversation.item.created", "response.created")]
+    assert announced == ["conversation.item.created", "conversation.item.created", "response.created"]
+
+
+def test_an_answer_waits_for_the_words_that_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    stt = GatedStt()
+    scripted = ScriptedEngines(Script(turns=(Turn(say="Hello."),)))
+
+    def load(*_: object) -> Callable[[], Engines]:
+        return lambda: replace(scripted(), stt=stt, worker=ThreadPoolExecutor(1))
+
+    async def run() -> list[str]:
+        async with running(ServerOptions()) as server, connected(server) as client:
+            await settings(client, audio={"input": {"transcription": {"model": "whisper-1"}}})
+            await client.audio(300)
+            await client.audio(500, loud=True)
+            await client.audio(900)
+            await client.until("response.created")
+            await settings(client)  # a round trip, in which a hasty server would have begun
+            stt.gate.set()
+            await client.until("response.done")
+        return client.types
+
+    monkeypatch.setattr(speech, "load", load)
+    types = asyncio.run(run())
+    heard = types.index("conversation.item.input_audio_transcription.completed")
+    assert heard < types.index("response.output_item.added")
+
+
+def test_a_long_append_lets_others_run() -> None:
+    async def run() -> None:
+        async with running(ServerOptions(script=Script())) as server, connected(server) as client:
+            sound = base64.b64encode(bytes(48_000 * 30)).decode()
+            await client.say("input_audio_buffer.append", audio=sound)
+            listener = server.connections[0].listener
+            while listener.heard_ms == 0:
+                await asyncio.sleep(0)
+            assert listener.heard_ms < 30_000
+
+    asyncio.run(run())
+
+
+def test_a_client_that_vanishes_in_the_middle_of_an_answer_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def run() -> None:
+        script = Script(turns=(Turn(say="Long.", ms=60_000, wave="silence"),))
+        async with (
+            running(ServerOptions(script=script), remember=False) as server,
+            aiohttp.ClientSession() as session,
+        ):
+            socket = await session.ws_connect(server.url)
+            await socket.send_json({"type": "response.create"})
+            await server.watch.until(
+                lambda: "response.output_audio.delta" in server.connections[0].outbox.sent
+            )
+            connection = socket._response.connection
+            assert connection is not None
+            assert connection.transport is not None
+            connection.transport.abort()
+            await server.watch.until(lambda: not server.connections)
+
+    asyncio.run(run())
+    assert caplog.records == []
 
 
 def test_serving_tells_its_port_and_ends_when_cancelled() -> None:
