@@ -178,6 +178,7 @@ async def _serving(arguments: argparse.Namespace, stop: asyncio.Event) -> None:
         port=arguments.port,
         dialect=arguments.dialect,
         speech=arguments.speech,
+        sheet=embedded.load_sheet(arguments.sheet) if arguments.sheet else (),
         script=embedded.load_script(arguments.script) if arguments.script else None,
         strict=arguments.strict,
     )
@@ -241,7 +242,12 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on")
     serve.add_argument("--port", type=_port, default=PORT, help="port to listen on; 0 takes any free one")
     serve.add_argument("--dialect", choices=["openai", "yandex"], default="openai", help="whose manners")
-    serve.add_argument("--speech", choices=["en", "light"], default="en", help="which models hear and speak")
+    serve.add_argument(
+        "--speech", choices=["en", "light", "ru"], default="en", help="which models hear and speak"
+    )
+    serve.add_argument(
+        "--sheet", type=Path, metavar="FILE", help="what will be said, one utterance a line (ru)"
+    )
     serve.add_argument("--script", type=Path, metavar="FILE", help="JSON script to follow, without any model")
     serve.add_argument(
         "--strict", action=argparse.BooleanOptionalAction, default=True, help="refuse what providers refuse"

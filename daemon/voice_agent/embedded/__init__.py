@@ -11,6 +11,7 @@ speaks; with a script it does exactly what the script says, faults included, and
 from voice_agent.embedded.app import Server, running, serve
 from voice_agent.embedded.options import SPEECH, ServerOptions, load_script
 from voice_agent.embedded.script import Fault, Script, ScriptedCall, Turn
+from voice_agent.embedded.sheet import load_sheet
 
 __all__ = [
     "SPEECH",
@@ -21,6 +22,7 @@ __all__ = [
     "ServerOptions",
     "Turn",
     "load_script",
+    "load_sheet",
     "running",
     "serve",
 ]

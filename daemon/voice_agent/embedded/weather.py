@@ -78,7 +78,8 @@ async def _search(request: web.Request) -> web.Response:
     if not wanted:
         return _bad("Parameter 'name' is required.")
     found = [city for city in CITIES if wanted in (city.name.casefold(), city.russian.casefold())]
-    russian = request.query.get("language") == "ru"
+    # The public service answers in the language it is asked for; this one also in the language of the name.
+    russian = request.query.get("language") == "ru" or any(wanted == c.russian.casefold() for c in CITIES)
     answer: dict[str, Any] = {"generationtime_ms": 0.1}
     if found:  # the public service leaves the key out when it finds nothing
         answer["results"] = [_place(city, russian) for city in found[: int(request.query.get("count", "10"))]]

@@ -91,7 +91,10 @@ AZURE = Provider(
     auth_scheme="",
 )
 LOCAL = Provider(
-    name="local", url="ws://127.0.0.1:{port}/v1/realtime?model={model}", default_model="embedded"
+    name="local",
+    url="ws://127.0.0.1:{port}/v1/realtime?model={model}",
+    default_model="embedded",
+    transcription_model="embedded",
 )
 PROVIDERS = {provider.name: provider for provider in (YANDEX, OPENAI, AZURE, LOCAL)}
 

@@ -1,7 +1,7 @@
 """What a language brings to the policy: templates to understand with and words to answer with. Data only."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 CYRILLIC = r"[\u0400-\u04ff]"
 """What tells Russian from English."""
@@ -32,6 +32,8 @@ class Phrases:
     failed: str
     weather: str
     temperature: str
+    degrees: Callable[[int], str]
+    """The word that a number of degrees takes."""
     condition: str
     wind: str
     time: str
@@ -41,6 +43,8 @@ class Phrases:
     kmh: str
     mps: str
     story: str
+    words: Mapping[str, str] = field(default_factory=dict)
+    """What tools say in English (lower case) -> how it is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,8 @@ class Language:
 
     ``templates``: hassil sentences for each intent, ``rules`` their shared parts. ``examples``: plain
     sentences for each intent, which rescue what recognition garbled; ``{city}`` stands for every known
-    city. ``cities``: how a known city sounds in a sentence (lower case) -> its name.
+    city. ``cities``: how a known city sounds in a sentence (lower case) -> its name. ``english``: that name
+    -> the one that time zones know.
     """
 
     code: str
@@ -60,3 +65,4 @@ class Language:
     conjunction: str
     recap: str
     phrases: Phrases
+    english: Mapping[str, str] = field(default_factory=dict)

@@ -45,12 +45,13 @@ def _facts(output: str) -> Mapping[str, Any] | str:
 
 def _weather(facts: Mapping[str, Any], phrases: Phrases) -> str:
     degrees = _first(facts, _TEMPERATURE)
-    what = phrases.temperature.format(number=_number(degrees, phrases))
+    number = _number(degrees, phrases)
+    what = phrases.temperature.format(number=number, degrees=phrases.degrees(_whole(degrees)))
     condition = _first(facts, _CONDITION)
     if isinstance(condition, str) and condition:
-        what = phrases.condition.format(temperature=what, condition=condition)
+        what = phrases.condition.format(temperature=what, condition=_said(condition, phrases))
     place = _first(facts, _PLACE)
-    said = phrases.weather.format(place=place, what=what) if place else _sentence(what)
+    said = phrases.weather.format(place=_said(place, phrases), what=what) if place else _sentence(what)
     return said + _wind(facts, phrases)
 
 
@@ -70,12 +71,25 @@ def _time(facts: Mapping[str, Any], phrases: Phrases, *, date: bool) -> str:
     clock = search(r"\d{1,2}:\d\d", stated)
     time = clock.group() if clock else stated
     place = _first(facts, _PLACE)
-    name = str(place).rpartition("/")[2].replace("_", " ")
+    name = _said(str(place).rpartition("/")[2].replace("_", " "), phrases)
     return phrases.time.format(place=name, time=time) if place else phrases.time_here.format(time=time)
 
 
 def _first(facts: Mapping[str, Any], keys: tuple[str, ...]) -> Any:  # noqa: ANN401 - any JSON value
     return next((facts[key] for key in keys if facts.get(key) is not None), None)
+
+
+def _said(name: object, phrases: Phrases) -> str:
+    """A name in the language of the phrases, if that has a word of its own for it."""
+    return phrases.words.get(str(name).lower(), str(name))
+
+
+def _whole(value: object) -> int:
+    """The number that a noun agrees with; anything that is none counts as many."""
+    try:
+        return abs(round(float(str(value))))
+    except ValueError:
+        return 0
 
 
 def _number(value: object, phrases: Phrases) -> str:

@@ -108,10 +108,16 @@ class _Speaker:
         tool = next((tool for tool in tools if search(pattern, tool.name, IGNORECASE)), None)
         if tool is None:
             return Say(self._phrases.no_tool)
-        arguments = _arguments(intent.city, tool)
+        arguments = _arguments(self._name_for(intent), tool)
         if any(name not in arguments for name in tool.required):
             return Say(self._phrases.which_city)
         return Call(tool.name, msgspec.json.encode(arguments).decode())
+
+    def _name_for(self, intent: Intent) -> str:
+        """Geocoders know a city in any language; time zones are named in English."""
+        if intent.name == "weather":
+            return intent.city
+        return self._language.english.get(intent.city, intent.city)
 
     def _abilities(self, tools: Sequence[Tool]) -> str:
         able = [

@@ -19,6 +19,60 @@ STORY = (
     "С тех пор на том берегу говорят: и маленький гость может сберечь большой свет."
 )
 
+ENGLISH_NAMES = {
+    "Москва": "Moscow",
+    "Санкт-Петербург": "Saint Petersburg",
+    "Лондон": "London",
+    "Париж": "Paris",
+    "Берлин": "Berlin",
+    "Рим": "Rome",
+    "Мадрид": "Madrid",
+    "Токио": "Tokyo",
+    "Нью-Йорк": "New York",
+    "Сидней": "Sydney",
+    "Каир": "Cairo",
+    "Мумбаи": "Mumbai",
+    "Дубай": "Dubai",
+}
+
+CONDITIONS = {
+    "clear sky": "ясно",
+    "mostly clear": "почти ясно",
+    "partly cloudy": "переменная облачность",
+    "overcast": "пасмурно",
+    "fog": "туман",
+    "freezing fog": "туман с изморозью",
+    "light drizzle": "лёгкая морось",
+    "drizzle": "морось",
+    "heavy drizzle": "сильная морось",
+    "freezing drizzle": "ледяная морось",
+    "light rain": "небольшой дождь",
+    "rain": "дождь",
+    "heavy rain": "сильный дождь",
+    "freezing rain": "ледяной дождь",
+    "light snow": "небольшой снег",
+    "snow": "снег",
+    "heavy snow": "сильный снег",
+    "snow grains": "снежная крупа",
+    "light showers": "небольшой ливень",
+    "showers": "ливень",
+    "heavy showers": "сильный ливень",
+    "snow showers": "снежные заряды",
+    "heavy snow showers": "сильные снежные заряды",
+    "thunderstorm": "гроза",
+    "thunderstorm with hail": "гроза с градом",
+}
+"""The words of Open-Meteo's weather codes (WMO 4677)."""
+
+
+def _degrees(number: int) -> str:
+    """Russian plural (CLDR): 1 градус, 2 градуса, 5 градусов."""
+    ones, tens = number % 10, number % 100
+    if ones == 1 and tens != 11:
+        return "градус"
+    return "градуса" if 2 <= ones <= 4 and not 12 <= tens <= 14 else "градусов"
+
+
 RUSSIAN = Language(
     code="ru",
     templates={
@@ -112,7 +166,8 @@ RUSSIAN = Language(
         nothing_left="Это всё.",
         failed="Извините, не получилось: {reason}.",
         weather="{place}: {what}.",
-        temperature="{number} °C",
+        temperature="{number} {degrees}",
+        degrees=_degrees,
         condition="{temperature}, {condition}",
         wind=" Ветер {speed}.",
         time="{place}: {time}.",
@@ -122,5 +177,7 @@ RUSSIAN = Language(
         kmh="{number} км/ч",
         mps="{number} м/с",
         story=STORY,
+        words={english.lower(): russian for russian, english in ENGLISH_NAMES.items()} | CONDITIONS,
     ),
+    english=ENGLISH_NAMES,
 )
