@@ -1,0 +1,149 @@
+r"""From turns and a recording to milliseconds. Where there is no exact recording there is no number.
+
+user   __/question\_________________________/new question\____
+agent  _______________/answer ..... answer\___________________
+                 |---| response_ms          ^
+                      ^ sounded      ^ onset ^ speech_started: the next turn began
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from voice_agent.demo.chronicle import Turn
+from voice_agent.demo.stage import Evidence, Recording, Span, Utterance
+from voice_agent.formats import ms_to_samples
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+VOICE = 200
+"""From this amplitude (of 32767) on a synthetic user is heard; below are breath and rounding."""
+MARGIN_MS = 60
+"""Around an answer: what the device and the blocks on their way to it may add."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What an exact recording tells about one turn; ``None`` where there is nothing to tell.
+
+    ``response_ms``: from the user's last sound to the answer's first. ``silence_ms``: from the arrival of
+    ``speech_started`` to the last sounding sample of the answer that it cut. ``onset_to_silence_ms``: the
+    same from the interrupter's first sound. ``lead_ms``, ``sound_ms``: from the moment at which the answer
+    began, as the daemon reckons, to its first and after its last sounding sample. ``starved_ms``: how much of
+    that was silence which a late machine caused.
+    """
+
+    response_ms: float | None = None
+    silence_ms: float | None = None
+    onset_to_silence_ms: float | None = None
+    lead_ms: float | None = None
+    sound_ms: float | None = None
+    starved_ms: float = 0.0
+
+
+def measured(evidence: Evidence) -> dict[int, Measured]:
+    """For each turn, by its number."""
+    turns = evidence.chronicle.turns
+    if not evidence.recording.exact:
+        return {turn.number: Measured() for turn in turns}
+    following: list[Turn | None] = [*turns[1:], None]
+    return {
+        turn.number: _measured(evidence, turn, after) for turn, after in zip(turns, following, strict=False)
+    }
+
+
+def turns_of(evidence: Evidence) -> list[list[Turn]]:
+    """For each line that was said, the turns that began while it was the last one said."""
+    begins = [utterance.began_s for utterance in evidence.said]
+    ends = [*begins[1:], float("inf")]
+    return [
+        [turn for turn in evidence.chronicle.turns if begin <= turn.began_s < end]
+        for begin, end in zip(begins, ends, strict=False)
+    ]
+
+
+def stray_samples(evidence: Evidence) -> int:
+    """Sounding samples outside all answers: the loudspeaker had nothing to say then."""
+    import numpy as np
+
+    recording = evidence.recording
+    silent = np.ones(len(recording.agent), bool)
+    for span in answers(evidence):
+        silent[span.begin : span.end] = False
+    return int(np.count_nonzero(recording.agent[silent]))
+
+
+def starved_ms(evidence: Evidence, within: Sequence[Span]) -> float:
+    """For how long the loudspeaker ran dry in these spans, all in all."""
+    samples = sum(_overlap(dry, span) for dry in evidence.starved for span in within)
+    return round(samples * 1000 / evidence.recording.rate, 1)
+
+
+def _overlap(one: Span, other: Span) -> int:
+    return max(0, min(one.end, other.end) - max(one.begin, other.begin))
+
+
+def answers(evidence: Evidence) -> list[Span]:
+    """Where the answers may sound in the recording."""
+    recording = evidence.recording
+    margin = ms_to_samples(MARGIN_MS, recording.rate)
+    return [
+        Span(recording.position(turn.sounded_s) - margin, recording.position(turn.ended_s) + margin)
+        for turn in evidence.chronicle.turns
+        if turn.sounded_s is not None and turn.ended_s is not None
+    ]
+
+
+def sounding(samples: "NDArray[np.int16]", within: Span, floor: int = 0) -> Span | None:
+    """From the first to after the last sample louder than ``floor``; ``None`` if all is quiet."""
+    import numpy as np
+
+    begin = max(within.begin, 0)
+    loud = np.flatnonzero(np.abs(samples[begin : max(within.end, begin)].astype(np.int32)) > floor)
+    return Span(begin + int(loud[0]), begin + int(loud[-1]) + 1) if len(loud) else None
+
+
+def _measured(evidence: Evidence, turn: Turn, after: Turn | None) -> Measured:
+    recording = evidence.recording
+    if turn.sounded_s is None:
+        return Measured()
+    begins = recording.position(turn.sounded_s)
+    sound = sounding(recording.agent, Span(begins, _limit(recording, after)))
+    if sound is None:
+        return Measured()
+    question = _voice(evidence, turn)
+    interrupter = _voice(evidence, after) if turn.interrupted else None
+    cut_at = recording.position(after.began_s) if turn.interrupted and after else None
+    return Measured(
+        response_ms=_between(recording, question and question.end, sound.begin),
+        silence_ms=_between(recording, cut_at, max(sound.end, cut_at or 0)),
+        onset_to_silence_ms=_between(recording, interrupter and interrupter.begin, sound.end),
+        lead_ms=_between(recording, begins, sound.begin),
+        sound_ms=_between(recording, begins, sound.end),
+        starved_ms=starved_ms(evidence, [Span(begins, sound.end)]),
+    )
+
+
+def _limit(recording: Recording, after: Turn | None) -> int:
+    """Where the next answer may begin, at the earliest."""
+    if after is None or after.stopped_s is None:
+        return len(recording.agent)
+    return recording.position(after.stopped_s)
+
+
+def _voice(evidence: Evidence, turn: Turn | None) -> Span | None:
+    """Where the user sounds in the line that began this turn."""
+    spoken = [utterance for utterance in evidence.said if turn and utterance.began_s <= turn.began_s]
+    if not spoken:
+        return None
+    return sounding(evidence.recording.user, _span(spoken[-1]), VOICE)
+
+
+def _span(utterance: Utterance) -> Span:
+    return Span(utterance.begin, utterance.end)
+
+
+def _between(recording: Recording, begin: int | None, end: int) -> float | None:
+    return None if begin is None else round((end - begin) * 1000 / recording.rate, 1)

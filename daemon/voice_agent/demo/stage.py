@@ -1,0 +1,160 @@
+"""The real agent on a stage: the daemon's own ``Agent`` in this process, observed and nothing more."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from voice_agent.agent import SWITCH_INTERVAL_S, Agent, AudioStatistics
+from voice_agent.audio.devices import Condition
+from voice_agent.config import Config
+from voice_agent.config.schema import Provider, Tools, Weather
+from voice_agent.demo.chronicle import Chronicle
+from voice_agent.demo.server import ServerAddress
+from voice_agent.dialogue import Fact, State
+from voice_agent.errors import VoiceAgentError
+from voice_agent.formats import samples_to_s
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+READY_TIMEOUT_S = 20.0
+LOOK_S = 0.02
+"""How often a condition is looked at: a listener would not notice such a delay."""
+
+
+class Display(Protocol):
+    """Whoever shows the conversation while it happens."""
+
+    def begin(self, zero_s: float) -> None:
+        """The agent is ready; the timeline's zero in monotonic seconds."""
+
+    def show(self, fact: Fact, at_s: float) -> None:
+        """Something happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Both sides of the conversation on one timeline.
+
+    ``user`` and ``agent``: mono samples at ``rate`` Hz; sample 0 of both stands at ``zero_s``, monotonic
+    seconds. ``exact``: positions are those of the air itself, as only a virtual card knows them.
+    """
+
+    user: "NDArray[np.int16]"
+    agent: "NDArray[np.int16]"
+    rate: int
+    zero_s: float
+    exact: bool
+
+    def position(self, at_s: float) -> int:
+        """The sample at a moment."""
+        return max(0, round((at_s - self.zero_s) * self.rate))
+
+
+class Span(NamedTuple):
+    """Samples ``[begin, end)``."""
+
+    begin: int
+    end: int
+
+
+class Utterance(NamedTuple):
+    """When the scripted user said a line (monotonic seconds); its samples in ``Recording.user``."""
+
+    began_s: float
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a conversation left behind.
+
+    ``latency_ms``: of the loudspeaker, as PortAudio says. ``starved``: spans of ``recording`` in which the
+    virtual card had to play silence because nobody gave it a block in time. ``unbroken``: one session
+    from the beginning to the end. ``said``: the script's lines in order, as far as they were spoken.
+    """
+
+    chronicle: Chronicle
+    recording: Recording
+    statistics: AudioStatistics
+    latency_ms: float
+    unbroken: bool
+    said: tuple[Utterance, ...] = ()
+    starved: tuple[Span, ...] = ()
+
+
+class Stage:
+    """The agent while it performs."""
+
+    def __init__(self, server: ServerAddress, display: Display) -> None:
+        self.chronicle = Chronicle()
+        self._display = display
+        self.agent = Agent(_config(server), None, observers=[self._observe])
+        self._work: asyncio.Task[None] | None = None
+        self._first_session: object = None
+
+    @property
+    def state(self) -> State:
+        """What the agent is doing."""
+        session = self.agent.session
+        return session.dialogue.state if session is not None else State.IDLE
+
+    @property
+    def latency_ms(self) -> float:
+        """Of the loudspeaker, as PortAudio says."""
+        speaker = self.agent.ports.speaker
+        return samples_to_s(speaker.latency, speaker.rate) * 1000
+
+    @property
+    def unbroken(self) -> bool:
+        """Whether the session is still the one that the conversation began with."""
+        return self._first_session is not None and self.agent.session is self._first_session
+
+    @asynccontextmanager
+    async def performing(self) -> AsyncIterator[None]:
+        """The agent at work: in session, and with both devices open."""
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self._work = work = asyncio.create_task(self.agent.run())
+        try:
+            if not await self.until(self._ready, READY_TIMEOUT_S):
+                raise VoiceAgentError(f"the agent did not get ready: {self.agent.status()}")
+            self._first_session = self.agent.session
+            yield
+        finally:
+            work.cancel()
+            await asyncio.wait([work])
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait for ``condition``; false if it does not come true in time. The agent's bugs surface here."""
+        deadline = monotonic() + timeout_s
+        while not condition():
+            if self._work is not None and self._work.done():
+                self._work.result()
+            if monotonic() >= deadline:
+                return False
+            await asyncio.sleep(LOOK_S)
+        return True
+
+    def _ready(self) -> bool:
+        session, devices = self.agent.session, self.agent.ports.devices.state()
+        listens = session is not None and session.statistics().ready
+        return listens and devices.output.condition is devices.input.condition is Condition.OPEN
+
+    def _observe(self, fact: Fact) -> None:
+        at_s = monotonic()
+        self.chronicle.take(fact, at_s)
+        self._display.show(fact, at_s)
+
+
+def _config(server: ServerAddress) -> Config:
+    """The daemon's defaults, but for where the server and its weather are."""
+    weather = Weather(
+        geocoding_url=f"{server.http_url}/v1/search", forecast_url=f"{server.http_url}/v1/forecast"
+    )
+    return Config(provider=Provider(kind="local", url=server.url), tools=Tools(weather=weather))
