@@ -74,6 +74,8 @@ def _end_on_bug(kind: type[BaseException], error: BaseException, trace: Tracebac
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    import faulthandler
+
     from voice_agent import agent, config
     from voice_agent.credentials import THREE_WAYS, find_key
     from voice_agent.foreground import run_in_foreground
@@ -81,6 +83,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     settings = config.load(arguments.config)
     logs.setup(settings.log.level, settings.log.format)
+    faulthandler.enable()  # a crash in a C library would otherwise leave nothing to look at
     key = find_key(settings.provider.key_file)
     if key is None and settings.provider.kind not in config.KEYLESS:
         raise ConfigError("provider", f'kind "{settings.provider.kind}" needs a key; {THREE_WAYS}')
@@ -183,7 +186,7 @@ async def _serving(arguments: argparse.Namespace, stop: asyncio.Event) -> None:
         strict=arguments.strict,
     )
     say = partial(print, flush=True)
-    async with embedded.running(options, progress=say) as server:
+    async with embedded.running(options, progress=say, remember=False) as server:
         say(f"listening on {server.url}")
         await stop.wait()
 
