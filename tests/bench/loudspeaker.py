@@ -4,6 +4,7 @@ The card's clock is real time, moved in ticks. A line of ``events.log`` is writt
 virtual time that it states, never before: the least difference of the two clocks is the true one.
 """
 
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -15,10 +16,15 @@ from voice_agent.lab.events import CardEvent
 
 
 class Loudspeaker:
-    """A finished recording and its place in time. ``anchor``: the speaker's last set-up."""
+    """A finished recording and its place in time. ``anchor``: the speaker's last set-up.
 
-    def __init__(self, samples: NDArray[np.int16], anchor: CardEvent, zero_ns: int, xruns: int) -> None:
-        self.xruns = xruns
+    ``xruns_s``: when the application was too late for the card, and silence came out instead.
+    """
+
+    def __init__(
+        self, samples: NDArray[np.int16], anchor: CardEvent, zero_ns: int, xruns_s: Sequence[float]
+    ) -> None:
+        self.xruns_s = xruns_s
         self._samples = samples
         self._sounding = np.flatnonzero(samples)
         self._anchor = anchor
@@ -34,7 +40,8 @@ class Loudspeaker:
         if not setups:
             raise MeasurementFailed("nobody opened the virtual loudspeaker")
         zero_ns = min(each.monotonic_ns - each.virtual_ns for each in events[first:])
-        return cls(card.played(), setups[-1], zero_ns, sum(each.event == "xrun" for each in events))
+        xruns = [each for each in events if each.event == "xrun" and each.direction == "speaker"]
+        return cls(card.played(), setups[-1], zero_ns, [each.monotonic_ns / 1e9 for each in xruns])
 
     def position(self, moment_s: float) -> int:
         """The sample that was leaving at ``moment_s``."""
@@ -63,6 +70,10 @@ class Loudspeaker:
         if found[-1] == self.position(before_s) - 1:
             raise MeasurementFailed("the loudspeaker did not fall silent")
         return self.moment_s(int(found[-1]) + 1)
+
+    def starved(self, after_s: float, before_s: float) -> bool:
+        """Whether there was an xrun in that span."""
+        return any(after_s <= xrun_s <= before_s for xrun_s in self.xruns_s)
 
     def sounding_part(self, after_s: float, before_s: float) -> float:
         """The part of that span that is not silence, 0 to 1."""

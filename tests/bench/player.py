@@ -23,7 +23,8 @@ BLOCK = RATE // 100
 FRAME = RATE // 50
 """Samples of one input frame, as the daemon's: 20 ms."""
 FRAMES_PER_DELTA = 5
-LEAD_DELTAS = 3
+LEAD_DELTAS = 10
+"""What is queued ahead: a machine that stands still for a moment must not starve the loudspeaker."""
 HEADER = struct.Struct("!I")
 
 Answer = tuple[bytes | None, int]

@@ -126,7 +126,10 @@ class Report:
             },
             "onsets": len(results.daemon_delays.to_sound),
             "first_frame_s": results.first_frame_s,
-            "xruns": results.xruns,
+            "onsets_left_out": {
+                "daemon": results.daemon_delays.starved,
+                "bare_player": results.bare_delays.starved,
+            },
             "micro_rounds": {name: ratio.rounds for name, ratio in self._micro.items()},
             "load": self._load,
             "python": sys.version.split()[0],

@@ -27,6 +27,8 @@ SETTLE_S = 1.0
 CPU_WINDOW_S = 5.0
 ONSETS = 24
 """Of each path in each round."""
+LEAST_ONSETS = 30
+TRIES = 3
 ENOUGH = 0.9
 """What has to sound of a continuous answer: a busy machine costs some blocks, a fault costs all."""
 BLOCK_S = 0.01
@@ -40,11 +42,13 @@ DELTA_S = 0.1
 DELTA = pack("<h", 4000) * FRAME * FRAMES_PER_DELTA
 
 
-class Delays(NamedTuple):
-    """Of one path, in ms."""
+@dataclass
+class Delays:
+    """Of one path, in ms. ``starved``: onsets left out, because the card had an xrun just then."""
 
-    to_sound: list[float]
-    to_silence: list[float]
+    to_sound: list[float] = field(default_factory=list)
+    to_silence: list[float] = field(default_factory=list)
+    starved: int = 0
 
 
 class Usage(NamedTuple):
@@ -63,10 +67,9 @@ class Results:
     floor_rss_mb: list[float] = field(default_factory=list)
     talking_rss_mb: list[float] = field(default_factory=list)
     long_answer_rss_mb: list[float] = field(default_factory=list)
-    bare_delays: Delays = field(default_factory=lambda: Delays([], []))
-    daemon_delays: Delays = field(default_factory=lambda: Delays([], []))
+    bare_delays: Delays = field(default_factory=Delays)
+    daemon_delays: Delays = field(default_factory=Delays)
     first_frame_s: list[float] = field(default_factory=list)
-    xruns: int = 0
 
 
 async def measure(server: Server, directory: Path, *, progress: Callable[[str], None]) -> Results:
@@ -79,6 +82,9 @@ async def measure(server: Server, directory: Path, *, progress: Callable[[str], 
     for number in range(MORE_STARTS):
         async with paths.daemon(directory / f"start-{number}", server) as daemon:
             results.first_frame_s.append(daemon.first_frame_s)
+    for delays in (results.bare_delays, results.daemon_delays):
+        if len(delays.to_sound) < LEAST_ONSETS:
+            raise MeasurementFailed(f"{delays.starved} of {ROUNDS * ONSETS} onsets met an xrun")
     return results
 
 
@@ -88,14 +94,12 @@ async def _round(server: Server, directory: Path, results: Results) -> None:
         results.floor_rss_mb.append(rss_mb(process.pid))
     async with paths.bare_player(directory / "bare") as player:
         await _onsets(player, results.bare_delays)
-    results.xruns += Loudspeaker.of(player.card).xruns
     async with paths.daemon(directory / "daemon", server) as daemon:
         results.first_frame_s.append(daemon.first_frame_s)
         results.daemon.append(await _talking_usage(daemon))
         results.talking_rss_mb.append(rss_mb(daemon.process.pid))
         await _onsets(daemon, results.daemon_delays)
         results.long_answer_rss_mb.append(await _rss_with_long_answer(daemon))
-    results.xruns += Loudspeaker.of(daemon.card).xruns
 
 
 # ------------------------------------------------------------------------------------------- CPU
@@ -137,14 +141,23 @@ async def _speak_for_ever(daemon: paths.Daemon) -> None:
 
 
 async def _usage(card: VirtualCard, pid: int) -> Usage:
+    """Over a time in which the loudspeaker really sounded; a machine that stood still is asked again."""
+    part = 0.0
+    for _ in range(TRIES):
+        usage, part = await _usage_while_sounding(card, pid)
+        if part >= ENOUGH:
+            return usage
+    raise MeasurementFailed(f"the loudspeaker of the {card.directory.name} sounds {part:.0%} of the time")
+
+
+async def _usage_while_sounding(card: VirtualCard, pid: int) -> tuple[Usage, float]:
+    """The usage, and the part of the time that was not silence."""
     await asyncio.sleep(SETTLE_S)
     began, cpu_s, card_s = monotonic(), process_cpu_s(pid), card_cpu_s(pid)
     await asyncio.sleep(CPU_WINDOW_S)
     ended, spent_s, card_spent_s = monotonic(), process_cpu_s(pid) - cpu_s, card_cpu_s(pid) - card_s
-    part = Loudspeaker.of(card).sounding_part(began, ended - QUIET_S)
-    if part < ENOUGH:
-        raise MeasurementFailed(f"the loudspeaker sounded for {part:.0%} of the time")
-    return Usage(spent_s / (ended - began), (spent_s - card_spent_s) / (ended - began))
+    usage = Usage(spent_s / (ended - began), (spent_s - card_spent_s) / (ended - began))
+    return usage, Loudspeaker.of(card).sounding_part(began, ended - QUIET_S)
 
 
 def process_cpu_s(pid: int) -> float:
@@ -188,13 +201,16 @@ async def _rss_with_long_answer(daemon: paths.Daemon) -> float:
 
 
 async def _onsets(path: paths.Route, delays: Delays) -> None:
-    """Sound and silence, again and again."""
+    """Sound and silence, again and again. An onset that met an xrun tells of the machine: it is left out."""
     await asyncio.sleep(SETTLE_S)
     sent = [await _sound_and_silence(path, number) for number in range(ONSETS)]
     after = monotonic()
     await asyncio.sleep(QUIET_S)
     loudspeaker = Loudspeaker.of(path.card)
     for (said, interrupted), following in zip(sent, [*(begin for begin, _ in sent[1:]), after], strict=True):
+        if loudspeaker.starved(said - QUIET_S, following):
+            delays.starved += 1
+            continue
         delays.to_sound.append((loudspeaker.began_s(said, interrupted) - said) * 1000)
         delays.to_silence.append((loudspeaker.ended_s(interrupted, following) - interrupted) * 1000)
 
