@@ -4,7 +4,9 @@ All times are monotonic seconds. A turn holds what the user said *and* the answe
 turn is the one whose answer was cut, and the interrupting words stand in the turn after it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from voice_agent.dialogue import (
     AgentSaid,
@@ -89,6 +91,10 @@ class Chronicle:
     def turn(self, number: int) -> Turn | None:
         """The turn of that number."""
         return next((turn for turn in reversed(self.turns) if turn.number == number), None)
+
+    def with_next(self) -> Iterator[tuple[Turn, Turn | None]]:
+        """Each turn and the one after it."""
+        return zip_longest(self.turns, self.turns[1:])
 
     def _cut(self, turn: Turn, fact: Silenced, at_s: float) -> None:
         turn.interrupted = True

@@ -45,13 +45,9 @@ class Measured:
 
 def measured(evidence: Evidence) -> dict[int, Measured]:
     """For each turn, by its number."""
-    turns = evidence.chronicle.turns
     if not evidence.recording.exact:
-        return {turn.number: Measured() for turn in turns}
-    following: list[Turn | None] = [*turns[1:], None]
-    return {
-        turn.number: _measured(evidence, turn, after) for turn, after in zip(turns, following, strict=False)
-    }
+        return {turn.number: Measured() for turn in evidence.chronicle.turns}
+    return {turn.number: _measured(evidence, turn, after) for turn, after in evidence.chronicle.with_next()}
 
 
 def turns_of(evidence: Evidence) -> list[list[Turn]]:

@@ -61,9 +61,7 @@ def draw(path: Path, evidence: Evidence, title: str) -> None:
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
     sheet = _Sheet(figure, recording, seconds, (width - 0.8) / seconds)
     numbers = measured(evidence)
-    turns = evidence.chronicle.turns
-    following: list[Turn | None] = [*turns[1:], None]
-    for turn, after in zip(turns, following, strict=True):
+    for turn, after in evidence.chronicle.with_next():
         sheet.turn(turn, after, numbers[turn.number])
     figure.savefig(path)
 

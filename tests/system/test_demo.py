@@ -1,0 +1,73 @@
+"""The whole demo, as a newcomer sees it: real models, real streams, real processes, a virtual sound card."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import wave
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+import voice_agent
+
+pytestmark = [pytest.mark.system, pytest.mark.models, pytest.mark.audio, pytest.mark.slow]
+
+COMMAND = [sys.executable, "-m", "voice_agent", "demo", "--virtual"]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(voice_agent.__file__).parents[1])}
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize(("speech", "recognition"), [("en", "moonshine"), ("ru", "told")])
+def test_the_demo_holds_its_conversation_and_leaves_everything_behind(
+    speech: str, recognition: str, tmp_path: Path
+) -> None:
+    began = monotonic()
+    done = subprocess.run(
+        [*COMMAND, "--speech", speech, "--out", str(tmp_path)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert monotonic() - began < 100
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["ok"] is True
+    assert summary["recognition"] == recognition
+    assert all(expectation["met"] for expectation in summary["expectations"])
+    turns = summary["turns"]
+    assert len(turns) == 6
+    assert [len(turn["tools"]) for turn in turns] == [1, 2, 0, 1, 1, 0]
+    assert [turn["interrupted"] for turn in turns] == [False, False, True, False, False, False]
+    assert 2000 < turns[2]["heard_ms"] < turns[2]["sent_ms"]
+    assert 0 <= turns[2]["silence_ms"] < 40
+    assert all(turn["first_audio_ms"] > 0 for turn in turns)
+    assert summary["playout"]["gaps"] == summary["playout"]["lost_samples"] == 0
+    assert summary["uplink"]["lost_samples"] == 0
+    assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
+    with wave.open(str(tmp_path / "conversation.wav")) as sound:
+        assert sound.getframerate() == 24_000
+        assert 25 < sound.getnframes() / 24_000 < 75
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_demo_and_its_server(number: signal.Signals, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "--speech", "ru", "--out", str(tmp_path)],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    server = next(line.split("process ")[1].split(",")[0] for line in process.stdout if "ready after" in line)
+    process.send_signal(number)
+    began = monotonic()
+    process.communicate(timeout=20)
+    assert process.returncode == 128 + number
+    assert monotonic() - began < 3.5
+    assert not Path("/proc", server).exists()
