@@ -82,8 +82,8 @@ class Report:
         text.insert(1, "-" * max(map(len, text)))
         missed = [row.name.strip() for row in self.rows if row.met is False]
         text += ["", f"goals missed: {', '.join(missed)}" if missed else "every goal is met"]
-        if max(self._load) > BUSY:
-            load = " -> ".join(f"{each:.1f}" for each in self._load)
+        if self._load[0] > BUSY:
+            load = f"{self._load[0]:.1f}"
             text.append(f"the machine was busy with other things (load {load}): run it again when it is not")
         return "\n".join(text)
 
