@@ -83,7 +83,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     settings = config.load(arguments.config)
     logs.setup(settings.log.level, settings.log.format)
-    faulthandler.enable()  # a crash in a C library would otherwise leave nothing to look at
+    faulthandler.enable(file=2)  # a crash in a C library would otherwise leave nothing to look at
     key = find_key(settings.provider.key_file)
     if key is None and settings.provider.kind not in config.KEYLESS:
         raise ConfigError("provider", f'kind "{settings.provider.kind}" needs a key; {THREE_WAYS}')
