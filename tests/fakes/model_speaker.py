@@ -15,6 +15,7 @@ class ModelSpeaker:
         self.played = 0
         self.sounded = bytearray()
         self._queue = bytearray()
+        self._fraction = 0.0
 
     def moment(self) -> Moment:
         """The present."""
@@ -35,7 +36,9 @@ class ModelSpeaker:
     def elapse(self, seconds: float) -> None:
         """Let time pass; sound leaves the loudspeaker."""
         self.now += seconds
-        samples = min(int(seconds * self.rate), self.queued - self.played)
+        due = seconds * self.rate + self._fraction
+        samples = min(round(due), self.queued - self.played)
+        self._fraction = due - round(due)
         self.sounded += self._queue[: samples * 2]
         del self._queue[: samples * 2]
         self.played += samples

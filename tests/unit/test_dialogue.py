@@ -202,6 +202,16 @@ def test_an_answer_is_played_whole_and_then_nothing_is_owed() -> None:
     assert len(talk.speaker.sounded) == 1000 * MS * 2
 
 
+def test_an_answer_that_pauses_is_waited_for_without_polling() -> None:
+    talk = Conversation()
+    talk.user_speaks()
+    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), audio(100))
+    talk.waits(0.2)
+    assert talk.dialogue.deadline is None
+    talk.hears(done())
+    assert talk.dialogue.state is State.IDLE
+
+
 def test_half_samples_wait_for_their_other_halves() -> None:
     talk = Conversation()
     talk.hears(ResponseCreated(response=ResponseInfo(id="r")))

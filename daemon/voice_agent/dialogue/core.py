@@ -411,7 +411,7 @@ class Dialogue:
         times = []
         if self._onset:
             times.append(at.now + samples_to_s(self._onset.position - at.played, self._rate))
-        if (end := self._playout.end) is not None:
+        if (end := self._playout.next_end) is not None:
             times.append(at.now + samples_to_s(end - at.played, self._rate))
         if self._unanswered is not None and self._stopped_at is not None:
             times.append(self._stopped_at + ANSWER_PATIENCE_S)

@@ -103,6 +103,6 @@ class Playout:
         return taken
 
     @property
-    def end(self) -> int | None:
-        """Where the last queued utterance ends; none when the book is empty."""
-        return max((u.end for u in self._utterances), default=None)
+    def next_end(self) -> int | None:
+        """Where the first complete utterance ends. One that still grows ends when the server says so."""
+        return min((u.end for u in self._utterances if u.complete), default=None)
