@@ -1,5 +1,6 @@
 """The whole demo, as a newcomer sees it: real models, real streams, real processes, a virtual sound card."""
 
+import asyncio
 import json
 import os
 import signal
@@ -9,9 +10,12 @@ import wave
 from pathlib import Path
 from time import monotonic
 
+import numpy as np
 import pytest
 
 import voice_agent
+from voice_agent.demo.voices import synthesised
+from voice_agent.lab.card import VirtualCard
 
 pytestmark = [pytest.mark.system, pytest.mark.models, pytest.mark.audio, pytest.mark.slow]
 
@@ -71,3 +75,34 @@ def test_a_signal_ends_the_demo_and_its_server(number: signal.Signals, tmp_path:
     assert process.returncode == 128 + number
     assert monotonic() - began < 3.5
     assert not Path("/proc", server).exists()
+
+
+@pytest.mark.timeout(90)
+def test_a_person_can_talk_to_it(tmp_path: Path) -> None:
+    [question] = asyncio.run(synthesised("light", ["What is the weather in Moscow?"], 24_000))
+    with VirtualCard(tmp_path / "room") as card:
+        process = subprocess.Popen(
+            [*COMMAND[:-1], "--live", "--speech", "light", "--out", str(tmp_path / "out")],
+            env=ENVIRONMENT | card.environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        said = iter(process.stdout.readline, "")
+        assert any("it is you who talks" in line for line in said)
+        assert any("time  who" in line for line in said)
+        card.speak(question).result(timeout=30)
+        assert any("In Moscow it is minus 3 degrees" in line for line in said)
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, rest
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["ok"], summary["mode"]) == (True, "live")
+    [turn] = summary["turns"]
+    assert turn["user"] == "what is the weather in moscow"
+    assert [tool["name"] for tool in turn["tools"]] == ["get_weather"]
+    assert turn["silence_ms"] is turn["response_ms"] is summary["playout"]["starved_ms"] is None
+    with wave.open(str(tmp_path / "out" / "room.wav")) as sound:
+        room = np.frombuffer(sound.readframes(sound.getnframes()), np.int16).reshape(-1, 2)
+    assert room[:, 0].any()
+    assert room[:, 1].any()

@@ -1,22 +1,28 @@
 """The demo's manners: usage, what is missing, children, the clock of the virtual card."""
 
 import asyncio
+import io
 import os
 import re
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from voice_agent.cli import main
-from voice_agent.demo import command
+from voice_agent.demo import command, performance
 from voice_agent.demo.live import Tap
+from voice_agent.demo.probe import missing_device
+from voice_agent.demo.screen import Screen
 from voice_agent.demo.server import ServerAddress, own_command, serving
 from voice_agent.demo.stage import Span
 from voice_agent.demo.virtual import BLOCK, dry_spans, zero_of
 from voice_agent.demo.voices import synthesised
 from voice_agent.errors import VoiceAgentError
+from voice_agent.lab.card import VirtualCard
 from voice_agent.lab.events import CardEvent
+from voice_agent.realtime.providers import LOCAL, SessionSettings, session_update
 
 
 @pytest.mark.parametrize(
@@ -53,6 +59,45 @@ def test_a_directory_that_cannot_be_made_exits_73(tmp_path: Path, capsys: pytest
     assert "cannot be written" in capsys.readouterr().err
 
 
+def test_a_missing_compiler_is_said_before_any_model_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert main(["demo", "--virtual", "--out", str(tmp_path)]) == os.EX_UNAVAILABLE
+    said = capsys.readouterr()
+    assert "apt-get install gcc" in said.err
+    assert "server" not in said.out
+
+
+# ---------------------------------------------------------------------------------------- devices
+
+
+@pytest.mark.audio
+def test_a_card_that_runs_is_no_missing_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with VirtualCard(tmp_path) as card:
+        for name, value in card.environment().items():
+            monkeypatch.setenv(name, value)
+        assert not asyncio.run(missing_device())
+        card.fault("mic-stall")
+        assert asyncio.run(missing_device()) == "the microphone does not run"
+        card.fault("spk-gone")
+        assert "output" in asyncio.run(missing_device())
+
+
+def test_without_sound_there_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALSA_CONFIG_PATH", "/dev/null")
+    assert "pcm.!default" in asyncio.run(missing_device())
+
+
+def test_nobody_at_a_terminal_means_the_virtual_card(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert asyncio.run(performance.decided(None, Screen(sys.stdout))) is False
+    assert "no sound card here (nobody at a terminal): a virtual one" in capsys.readouterr().out
+
+
 # --------------------------------------------------------------------------------------- children
 
 
@@ -63,6 +108,11 @@ def test_a_child_is_this_python_on_a_leash() -> None:
 
 def test_the_weather_lives_beside_the_protocol() -> None:
     assert ServerAddress("ws://127.0.0.1:80/v1/realtime", 1).http_url == "http://127.0.0.1:80"
+
+
+def test_the_local_server_is_asked_for_transcripts() -> None:
+    session = session_update(LOCAL, SessionSettings()).session
+    assert b'"transcription":{"model":"embedded"}' in msgspec.json.encode(session)
 
 
 @pytest.mark.system

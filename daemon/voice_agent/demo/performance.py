@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import which
 from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from voice_agent.demo.server import ServerAddress, serving
 from voice_agent.demo.stage import Evidence
 from voice_agent.demo.voices import synthesised
 from voice_agent.formats import BYTES_PER_SAMPLE, samples_to_s
+from voice_agent.lab.build import build_plugin
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 RECOGNITION = {"en": "moonshine", "light": "pocketsphinx", "ru": "told"}
@@ -34,6 +36,8 @@ TOLD = (
     " synthesis. Not real: recognition. No package registry brings a small Russian model, so the server is"
     " told the words of each utterance from a sheet, in order, when it hears that one has ended."
 )
+RHVOICE = "RHVoice, if it has a Russian voice, else espeak-ng"
+ESPEAK = "espeak-ng, a formant synthesiser; Debian's non-free rhvoice and rhvoice-russian sound better"
 HEADPHONES = (
     "Without headphones the agent may hear itself and interrupt itself: there is no echo cancellation here."
     " What you say is recorded into room.wav on this machine and goes nowhere else."
@@ -106,7 +110,8 @@ async def _perform(options: Options, screen: Screen, ending: _Ending) -> Perform
     screen.line(f"voice-agent demo, speech: {options.speech}", "bold")
     if options.speech == "ru":
         screen.note(TOLD)
-    is_live = await _decide(options.live, screen)
+        screen.progress("voices", RHVOICE if which("RHVoice-test") else ESPEAK)
+    is_live = await decided(options.live, screen)
     lines = SCRIPTS[options.speech]
     with TemporaryDirectory(prefix="voice-agent-demo-") as scratch:
         arguments = _server_arguments(options.speech, lines, Path(scratch))
@@ -115,7 +120,7 @@ async def _perform(options: Options, screen: Screen, ending: _Ending) -> Perform
         return Performance(live=False, evidence=await _virtual(arguments, options.speech, screen))
 
 
-async def _decide(wanted: bool | None, screen: Screen) -> bool:
+async def decided(wanted: bool | None, screen: Screen) -> bool:
     """Whether a person is to talk; says why not."""
     if wanted is False:
         screen.progress("devices", "a virtual sound card, as asked")
@@ -142,6 +147,7 @@ def _server_arguments(speech: str, lines: Sequence[Line], scratch: Path) -> list
 
 
 async def _virtual(arguments: Sequence[str], speech: str, screen: Screen) -> Evidence:
+    build_plugin()  # what is missing for it had better be said before models are loaded
     lines = SCRIPTS[speech]
     began_s = monotonic()
     voices = asyncio.create_task(synthesised(speech, [line.text for line in lines], virtual.RATE))
