@@ -28,8 +28,8 @@ INCHES_PER_S = 0.16
 """A long conversation makes a wide picture, up to ``WIDEST`` inches."""
 WIDEST = 200.0
 FONT = 8.5
-CHARS_PER_INCH = 16.0
-"""Of that font."""
+CHARS_PER_INCH = 14.0
+"""Of that font; Cyrillic is the wider script."""
 LANE = 1.0
 """Half the height of a waveform's lane; the gap between the lanes is as high."""
 USER_Y, AGENT_Y = 1.75, -1.75
