@@ -51,6 +51,9 @@ def main(argv: list[str] | None = None) -> int:
         return _exit_code(error)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except BrokenPipeError:  # the reader of our output has gone, as in `voice-agent config | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     return code
 
 

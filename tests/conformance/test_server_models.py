@@ -92,7 +92,7 @@ def test_a_spoken_question_is_heard_looked_up_and_answered(speech: str, package:
     weather, both, first = asyncio.run(demo(speech))
     assert weather[0].lower().rstrip("?") == "what is the weather in moscow"
     assert weather[1] == [{"get_weather": {"city": "Moscow"}}]
-    assert weather[2] == "In Moscow it is minus 3 degrees with light snow."
+    assert weather[2] == "In Moscow it is minus 3 degrees, light snow."
     assert both[1] == [{"get_weather": {"city": "London"}}, {"get_time": {"city": "Tokyo"}}]
     assert both[2].endswith("In Tokyo it is 14:05.")
     assert first[2] == "You asked about Moscow first."

@@ -141,7 +141,7 @@ def test_two_questions_are_two_calls_and_two_outputs_one_answer() -> None:
         Returned("2", '{"place": "Tokyo", "time": "14:05", "date": "2026-11-22"}'),
     )
     assert said(question, Called("1", "w", ""), Called("2", "t", ""), *outputs) == (
-        "In London it is 9 degrees with rain. In Tokyo it is 14:05."
+        "In London it is 9 degrees, rain. In Tokyo it is 14:05."
     )
 
 
@@ -215,7 +215,7 @@ def test_the_story_is_long_enough_to_be_interrupted() -> None:
     [
         (
             '{"city": "Moscow", "temperature_c": -3.4, "condition": "light snow"}',
-            "In Moscow it is minus 3 degrees with light snow.",
+            "In Moscow it is minus 3 degrees, light snow.",
         ),
         ('{"location": "Rome", "temp": 16.8}', "In Rome it is 17 degrees."),
         ('{"temperature": 5, "wind_kmh": 12.2}', "5 degrees. The wind is 12 kilometers per hour."),

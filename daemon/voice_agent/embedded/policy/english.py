@@ -119,7 +119,7 @@ ENGLISH = Language(
         weather="In {place} it is {what}.",
         temperature="{number} {degrees}",
         degrees=lambda number: "degree" if number == 1 else "degrees",
-        condition="{temperature} with {condition}",
+        condition="{temperature}, {condition}",
         wind=" The wind is {speed}.",
         time="In {place} it is {time}.",
         time_here="It is {time}.",
