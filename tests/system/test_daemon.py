@@ -4,10 +4,11 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -60,11 +61,13 @@ class Daemon:
 
 
 @contextmanager
-def daemon(directory: Path, url: str, extra: str = "", *, card: bool = True) -> Iterator[Daemon]:
+def daemon(
+    directory: Path, url: str, *, card: bool = True, environ: Mapping[str, str] | None = None
+) -> Iterator[Daemon]:
     room = VirtualCard(directory / "room", elastic=True)
     config = directory / "config.toml"
-    config.write_text(f'[provider]\nkind = "custom"\nurl = "{url}"\n[log]\nlevel = "debug"\n{extra}')
-    environment = os.environ | room.environment() | {"VOICE_AGENT_API_KEY": KEY}
+    config.write_text(f'[provider]\nkind = "custom"\nurl = "{url}"\n[log]\nlevel = "debug"\n')
+    environment = os.environ | room.environment() | {"VOICE_AGENT_API_KEY": KEY} | dict(environ or {})
     if not card:
         environment["ALSA_CONFIG_PATH"] = str(_no_devices(directory))
     log = directory / "log"
@@ -201,8 +204,10 @@ async def test_a_server_that_comes_late_is_found(tmp_path: Path) -> None:
 async def test_a_refused_key_is_told_loudly_once_and_never_shown(tmp_path: Path) -> None:
     async with running(ServerOptions(script=Script(), api_key="another")) as server:
         with daemon(tmp_path, server.url) as voice:
-            await voice.until_logged("ERROR.*HTTP 401")
+            await voice.until_logged("ERROR.*HTTP 401.*retry_s=60.000")
             assert KEY not in voice.log
+            await asyncio.sleep(1.5)  # a tight loop would have asked many times by now
+            assert len(server.headers) == 1
             assert voice.stop()[0] == 0
 
 
@@ -232,6 +237,37 @@ async def test_without_any_sound_device_the_daemon_runs_and_says_so(tmp_path: Pa
             code, seconds = await asyncio.to_thread(voice.stop)
             assert code == 0
             assert seconds < 3
+
+
+@scene
+async def test_a_huge_delta_and_frames_that_are_none_are_survived(tmp_path: Path) -> None:
+    ping, junk = '{"type":"ping"}', '{"type":"response.output_audio.delta","delta":7}'
+    faults = tuple(Fault(after="response.created", do="send", text=text) for text in (ping, junk, "{", ""))
+    # 60 s in one event: 2.9 MB of audio, 3.8 MB on the wire
+    answer = Turn(heard="hello", say="Good day.", ms=60_000, wave="counter", delta_bytes=(2_880_000,))
+    async with conversation(tmp_path, answer, faults=faults) as (server, voice):
+        await until_streaming(server)
+        voice.card.speak(loud(600))
+        await voice.until(lambda: 20_000 in voice.card.played(), 15)
+        assert "Traceback" not in voice.log
+
+
+@scene
+async def test_the_service_manager_is_told_in_one_line_how_the_daemon_is(tmp_path: Path) -> None:
+    address = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(address))
+        notify.settimeout(10)
+        async with running(ServerOptions(script=Script())) as server:
+            with daemon(tmp_path, server.url, environ={"NOTIFY_SOCKET": str(address)}) as voice:
+                await until_streaming(server)
+                code, _ = await asyncio.to_thread(voice.stop)
+        assert code == 0
+        told: list[str] = []
+        while not told or told[-1] != "STOPPING=1":
+            told.append(notify.recv(4096).decode())
+    assert told[0] == "READY=1", "readiness waits neither for the cloud nor for a microphone"
+    assert "STATUS=in session with custom" in told
 
 
 @scene

@@ -62,9 +62,10 @@ class FactLog:
     def _fault(self, fault: ServerFault) -> None:
         """News once: the first of a kind is a warning, repeats are whispered."""
         kind = (fault.kind, fault.code)
-        level = logging.DEBUG if kind in self._faults_told or fault.kind == "benign" else logging.WARNING
-        if len(self._faults_told) < MAX_KINDS:
+        news = kind not in self._faults_told and len(self._faults_told) < MAX_KINDS
+        if news:
             self._faults_told.add(kind)
+        level = logging.WARNING if news and fault.kind != "benign" else logging.DEBUG
         extra = {"kind": fault.kind, "code": fault.code, "reason": fault.message[:MAX_CHARS]}
         log.log(level, "the server complains", extra=extra)
 
@@ -73,7 +74,7 @@ class FactLog:
 
 
 MAX_KINDS = 100
-"""A server that invents a new kind of fault each time must not fill our memory."""
+"""A server that invents a new kind of fault each time must not fill our memory or the log."""
 
 MAX_CHARS = 300
 """A server's message may quote a whole event."""

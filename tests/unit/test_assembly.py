@@ -1,0 +1,129 @@
+"""From a configuration to endpoints, settings and tools."""
+
+import pytest
+
+from voice_agent import config
+from voice_agent.assembly import endpoint_for, provider_for, settings_for, toolbox_for
+from voice_agent.credentials import Secret
+
+KEY = Secret("AQVN-key")
+
+
+def parsed(text: str) -> config.Config:
+    settings, problems = config.parse(text)
+    assert not problems, problems
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("provider", "url", "header", "value"),
+    [
+        (
+            'kind = "yandex"\nfolder = "b1g"',
+            "wss://ai.api.cloud.yandex.net/v1/realtime?model=gpt://b1g/speech-realtime-260528",
+            "Authorization",
+            "Api-Key AQVN-key",
+        ),
+        (
+            'kind = "yandex"\nfolder = "b1g"\nmodel = "speech-realtime-250923"\nauth = "bearer"',
+            "wss://ai.api.cloud.yandex.net/v1/realtime?model=gpt://b1g/speech-realtime-250923",
+            "Authorization",
+            "Bearer AQVN-key",
+        ),
+        (
+            'kind = "openai"',
+            "wss://api.openai.com/v1/realtime?model=gpt-realtime-2.1",
+            "Authorization",
+            "Bearer AQVN-key",
+        ),
+        (
+            'kind = "azure"\nresource = "r"\ndeployment = "d"',
+            "wss://r.openai.azure.com/openai/v1/realtime?model=d",
+            "api-key",
+            "AQVN-key",
+        ),
+        (
+            'kind = "azure"\nresource = "r"\ndeployment = "d"\nauth = "bearer"',
+            "wss://r.openai.azure.com/openai/v1/realtime?model=d",
+            "Authorization",
+            "Bearer AQVN-key",
+        ),
+        (
+            'kind = "custom"\nurl = "wss://h/{x}?a=1"\nauth_header = "X-Key"\nauth_scheme = ""',
+            "wss://h/{x}?a=1",
+            "X-Key",
+            "AQVN-key",
+        ),
+    ],
+)
+def test_a_provider_is_reached_at_its_address_in_its_way(
+    provider: str, url: str, header: str, value: str
+) -> None:
+    endpoint = endpoint_for(parsed(f"[provider]\n{provider}\n"), KEY)
+    assert endpoint.url == url
+    assert endpoint.headers == {header: value}
+
+
+def test_the_local_server_needs_no_key() -> None:
+    endpoint = endpoint_for(parsed(""), None)
+    assert endpoint.url == "ws://127.0.0.1:8765/v1/realtime?model=embedded"
+    assert endpoint.headers == {}
+
+
+def test_names_are_percent_encoded_in_addresses() -> None:
+    endpoint = endpoint_for(parsed('[provider]\nkind = "openai"\nmodel = "a&b=c/d"\n'), KEY)
+    assert endpoint.url.endswith("?model=a%26b%3Dc%2Fd")
+
+
+def test_only_servers_that_answer_pings_are_pinged() -> None:
+    yandex = parsed('[provider]\nkind = "yandex"\nfolder = "b1g"\n')
+    assert endpoint_for(yandex, KEY).heartbeat_s is None
+    assert endpoint_for(parsed('[provider]\nkind = "openai"\n'), KEY).heartbeat_s == 20
+
+
+def test_rates_are_the_provider_s_unless_set() -> None:
+    yandex = '[provider]\nkind = "yandex"\nfolder = "b1g"\n'
+    settings = settings_for(parsed(yandex), ())
+    assert (settings.input_rate, settings.output_rate) == (24000, 44100)
+    settings = settings_for(parsed(yandex + "[session]\noutput_rate = 16000\n"), ())
+    assert (settings.input_rate, settings.output_rate) == (24000, 16000)
+
+
+def test_what_the_operator_wants_of_a_session_is_passed_on() -> None:
+    text = """
+        [provider]
+        kind = "custom"
+        url = "wss://h/"
+        dialect = "yandex"
+        [session]
+        instructions = "Be brief."
+        voice = "dasha"
+        role = "friendly"
+        speed = 1.1
+        languages = ["ru-RU"]
+        [session.turn_detection]
+        threshold = 0.6
+        silence_duration_ms = 700
+        interrupt_response = false
+        [tools.web_search]
+        enabled = true
+        [tools.file_search]
+        vector_store_id = "fvt1"
+    """
+    wanted = parsed(text)
+    settings = settings_for(wanted, ())
+    assert (settings.instructions, settings.voice, settings.role) == ("Be brief.", "dasha", "friendly")
+    assert (settings.speed, settings.languages) == (1.1, ("ru-RU",))
+    assert settings.turn_detection is not None
+    assert (settings.turn_detection.threshold, settings.turn_detection.silence_duration_ms) == (0.6, 700)
+    assert not settings.server_interrupts
+    assert (settings.web_search, settings.file_search) == (True, "fvt1")
+    assert provider_for(wanted).server_tools
+    assert provider_for(wanted).heartbeat_s is None
+
+
+def test_only_enabled_tools_are_offered() -> None:
+    everything = [spec.name for spec in toolbox_for(parsed("")).specs()]
+    assert everything == ["get_weather", "get_time"]
+    some = toolbox_for(parsed('[tools]\nenabled = ["get_time"]\n')).specs()
+    assert [spec.name for spec in some] == ["get_time"]

@@ -1,0 +1,80 @@
+"""The conversation as log lines: what is written, and above all what is not."""
+
+import logging
+
+import pytest
+
+from voice_agent.dialogue import (
+    AgentSaid,
+    AnswerDropped,
+    AnswerFailed,
+    Fact,
+    FirstSound,
+    ServerFault,
+    Silenced,
+    ToolAnswered,
+    ToolCalled,
+    TurnStarted,
+    UserSaid,
+    UserStopped,
+)
+from voice_agent.telemetry.facts import MAX_CHARS, MAX_KINDS, FactLog
+
+PRIVATE = "my secret plans"
+FACTS: tuple[Fact, ...] = (
+    TurnStarted(1, interrupts=False),
+    UserStopped(1),
+    UserSaid(1, PRIVATE),
+    FirstSound(1, 0.5, 0.4),
+    AgentSaid(1, "item", PRIVATE, 100, 200),
+    Silenced(2, 1, 100),
+    ToolCalled(1, "get_weather", f'{{"city":"{PRIVATE}"}}', here=True),
+    ToolAnswered(1, "get_weather", ok=True, seconds=0.1),
+    AnswerDropped(1, 480),
+    AnswerFailed(1, "failed", "overloaded"),
+    ServerFault("complaint", "invalid_value", "no such voice"),
+)
+
+
+def told(caplog: pytest.LogCaptureFixture, log: FactLog, *facts: Fact) -> list[logging.LogRecord]:
+    caplog.clear()
+    with caplog.at_level(logging.DEBUG):
+        for fact in facts:
+            log(fact)
+    return caplog.records
+
+
+def test_every_fact_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    assert len(told(caplog, FactLog(), *FACTS)) == len(FACTS)
+
+
+def test_what_was_said_is_not_written(caplog: pytest.LogCaptureFixture) -> None:
+    for record in told(caplog, FactLog(), *FACTS):
+        assert PRIVATE not in str(record.__dict__)
+
+
+def test_what_was_said_is_written_when_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    records = told(caplog, FactLog(transcripts=True), UserSaid(1, PRIVATE), AgentSaid(1, "i", PRIVATE, 1, 2))
+    assert [record.__dict__["text"] for record in records] == [PRIVATE, PRIVATE]
+
+
+def test_a_fault_is_news_once(caplog: pytest.LogCaptureFixture) -> None:
+    fault, other = ServerFault("complaint", "a", "x"), ServerFault("complaint", "b", "x")
+    levels = [record.levelno for record in told(caplog, FactLog(), fault, fault, other)]
+    assert levels == [logging.WARNING, logging.DEBUG, logging.WARNING]
+
+
+def test_a_benign_fault_is_whispered(caplog: pytest.LogCaptureFixture) -> None:
+    (record,) = told(caplog, FactLog(), ServerFault("benign", "response_cancel_not_active", "x"))
+    assert record.levelno == logging.DEBUG
+
+
+def test_a_server_cannot_fill_memory_or_the_log_with_new_kinds_of_faults(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = FactLog()
+    records = told(caplog, log, *(ServerFault("unrecognised", str(n), "") for n in range(1000)))
+    assert len(log._faults_told) == MAX_KINDS
+    assert len([record for record in records if record.levelno >= logging.WARNING]) == MAX_KINDS
+    (record,) = told(caplog, log, ServerFault("complaint", "z", "x" * 10_000))
+    assert len(record.__dict__["reason"]) == MAX_CHARS
