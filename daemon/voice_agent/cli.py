@@ -221,18 +221,38 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"voice-agent {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    run = commands.add_parser("run", help="be the daemon, in the foreground, until SIGTERM or Ctrl-C")
+    run = commands.add_parser(
+        "run",
+        help="be the daemon, in the foreground, until SIGTERM or Ctrl-C",
+        description="Be the daemon, in the foreground, until SIGTERM or Ctrl-C. The key is looked for in the"
+        " systemd credential voice-agent.api-key, in provider.key_file and in VOICE_AGENT_API_KEY.",
+        epilog="example: VOICE_AGENT_API_KEY=... voice-agent run --config config.toml",
+    )
     run.add_argument("--config", type=Path, default=CONFIG_PATH, metavar="FILE", help="default: %(default)s")
     run.set_defaults(command=_run)
 
-    check = commands.add_parser("check", help="say everything that is wrong with a configuration file")
+    check = commands.add_parser(
+        "check",
+        help="say everything that is wrong with a configuration file",
+        description="Say everything that is wrong with a configuration file, and how to mend it. Ends with 78"
+        " if there is anything.",
+        epilog="example: voice-agent check new.toml && mv new.toml /etc/voice-agent/config.toml",
+    )
     check.add_argument("file", type=Path, metavar="FILE")
     check.set_defaults(command=_check)
 
-    config = commands.add_parser("config", help="print a configuration file with every setting explained")
+    config = commands.add_parser(
+        "config",
+        help="print a configuration file with every setting explained",
+        epilog="example: voice-agent config > config.toml",
+    )
     config.set_defaults(command=_config)
 
-    devices = commands.add_parser("devices", help="list microphones and loudspeakers")
+    devices = commands.add_parser(
+        "devices",
+        help="list microphones and loudspeakers",
+        epilog='example: voice-agent devices, then in the configuration: [audio.input] device = "USB"',
+    )
     devices.set_defaults(command=_devices)
 
     _add_serve(commands.add_parser("serve", help="be a realtime server on this machine, to try things with"))
@@ -244,6 +264,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_serve(serve: argparse.ArgumentParser) -> None:
     serve.description = "A local server of the realtime protocol, with models or with a script."
+    serve.epilog = "example: voice-agent serve --speech light & voice-agent run --config local.toml"
     serve.formatter_class = argparse.ArgumentDefaultsHelpFormatter
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on")
     serve.add_argument("--port", type=_port, default=PORT, help="port to listen on; 0 takes any free one")
