@@ -66,7 +66,9 @@ def daemon(
 ) -> Iterator[Daemon]:
     room = VirtualCard(directory / "room", elastic=True)
     config = directory / "config.toml"
-    config.write_text(f'[provider]\nkind = "custom"\nurl = "{url}"\n[log]\nlevel = "debug"\n')
+    dialect = "yandex" if "dialect=yandex" in url else "ga"
+    provider = f'[provider]\nkind = "custom"\ndialect = "{dialect}"\nurl = "{url}"\n'
+    config.write_text(provider + '[log]\nlevel = "debug"\n')
     environment = os.environ | room.environment() | {"VOICE_AGENT_API_KEY": KEY} | dict(environ or {})
     if not card:
         environment["ALSA_CONFIG_PATH"] = str(_no_devices(directory))
@@ -136,6 +138,23 @@ async def test_an_answer_to_speech_leaves_the_loudspeaker_bit_for_bit(tmp_path: 
         (start,) = np.flatnonzero(played == 1)[:1]
         expected = 1 + np.arange(RATE * 700 // 1000) % 32767
         assert np.array_equal(played[start : start + len(expected)], expected)
+
+
+@scene
+async def test_a_yandex_server_is_spoken_to_in_its_own_way_at_44100_hz(tmp_path: Path) -> None:
+    asked = Turn(heard="when", calls=(ScriptedCall("get_time", {"place": "Tokyo"}),))
+    answer = Turn(say="Now.", ms=500, wave="counter", delta_bytes=(4801,))
+    script = Script(turns=(asked, answer))
+    async with running(ServerOptions(script=script, dialect="yandex")) as server:
+        with daemon(tmp_path, server.url + "?dialect=yandex") as voice:
+            connection = await until_streaming(server)
+            voice.card.speak(loud(600))
+            await voice.until_logged("agent said")
+            played = voice.card.played()
+    assert connection.outbox.sent.count("session.updated") == 2
+    (start,) = np.flatnonzero(played == 1)[:1]
+    assert np.array_equal(played[start : start + 22_050], 1 + np.arange(22_050))
+    assert "WARNING" not in voice.log
 
 
 @scene
