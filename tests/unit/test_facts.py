@@ -38,7 +38,7 @@ FACTS: tuple[Fact, ...] = (
 
 def told(caplog: pytest.LogCaptureFixture, log: FactLog, *facts: Fact) -> list[logging.LogRecord]:
     caplog.clear()
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG, logger="voice_agent.telemetry.facts"):
         for fact in facts:
             log(fact)
     return caplog.records
