@@ -9,16 +9,18 @@ Whatever the user, the server, the network, the tools and the clock do, and in w
 * when everybody has finished, the agent is idle and silent.
 """
 
+import json
 from collections import deque
 from collections.abc import Sequence
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.fakes.model_server import RATE, ModelServer, function_call, message
 from tests.fakes.model_speaker import ModelSpeaker
 from voice_agent.dialogue import Command, Dialogue, Play, RunTool, Send, Silence, State, ToolOutcome
+from voice_agent.realtime.codec import decode_server
 from voice_agent.realtime.events import (
     AudioDelta,
     CreateResponse,
@@ -33,7 +35,7 @@ from voice_agent.realtime.events import (
     TruncateItem,
     TurnDetection,
 )
-from voice_agent.realtime.providers import OPENAI, SessionSettings
+from voice_agent.realtime.providers import OPENAI, YANDEX, Provider, SessionSettings
 
 DELTAS = st.lists(st.integers(1, RATE // 2), max_size=4)
 ITEMS = st.one_of(DELTAS, st.just("call"))
@@ -250,6 +252,61 @@ class Conversation(RuleBasedStateMachine):
         assert self.speaker.silent
         assert sorted(self.server.outputs) == sorted(self.server.calls), "each call is answered exactly once"
         assert self.requests - self.refusals <= len(self.responses_with_calls), "one request for each batch"
+
+
+PIECES: dict[str, st.SearchStrategy[object]] = {
+    "delta": st.sampled_from(["", "AAAA", "AAA=", "words"]),
+    "item_id": st.sampled_from(["", "i1", "i2"]),
+    "response_id": st.sampled_from(["", "r1", "r2"]),
+    "item": st.fixed_dictionaries(
+        {},
+        optional={
+            "id": st.sampled_from(["i1", "i2"]),
+            "type": st.sampled_from(["message", "function_call", "mcp_call", ""]),
+            "call_id": st.sampled_from(["", "c1", "c2"]),
+            "name": st.sampled_from(["tool", "web_search", ""]) | st.none(),
+            "arguments": st.text(max_size=3) | st.none(),
+        },
+    ),
+    "response": st.fixed_dictionaries(
+        {},
+        optional={
+            "id": st.sampled_from(["r1", "r2"]),
+            "status": st.sampled_from(["completed", "cancelled", "failed", "odd"]) | st.none(),
+            "status_details": st.none() | st.just({"error": None}) | st.just({"reason": "x"}),
+        },
+    ),
+    "error": st.fixed_dictionaries(
+        {}, optional={"code": st.sampled_from(["session_expired", "x"]), "event_id": st.just("create_1")}
+    ),
+    "transcript": st.text(max_size=3) | st.none(),
+}
+ANY_EVENT = st.builds(
+    lambda kind, fields: decode_server(json.dumps(fields | {"type": kind})),
+    st.sampled_from(sorted(str(cls.__struct_config__.tag) for cls in ServerEvent.__subclasses__())),
+    st.fixed_dictionaries({}, optional=PIECES),
+)
+
+
+@given(st.lists(st.tuples(ANY_EVENT, st.integers(0, 2000)), max_size=30), st.sampled_from([OPENAI, YANDEX]))
+def test_no_order_of_events_raises_or_wedges(
+    events: list[tuple[ServerEvent, int]], provider: Provider
+) -> None:
+    dialogue, speaker = Dialogue(provider, SessionSettings()), ModelSpeaker(RATE)
+    running: list[str] = []
+    for event, ms in events:
+        commands = dialogue.receive(event, speaker.moment())
+        running += [command.call.call_id for command in commands if isinstance(command, RunTool)]
+        speaker.obey(commands)
+        speaker.elapse(ms / 1000)
+        if running:
+            outcome = ToolOutcome(running.pop(), "{}", ok=True, seconds=0.1)
+            speaker.obey(dialogue.tool_finished(outcome, speaker.moment()))
+        speaker.obey(dialogue.wake(speaker.moment()))
+        assert dialogue.deadline is None or dialogue.deadline > speaker.now, (
+            "a deadline in the past is a busy loop"
+        )
+    assert len(running) <= 1
 
 
 TestConversation = Conversation.TestCase

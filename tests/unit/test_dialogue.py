@@ -270,6 +270,12 @@ def test_what_the_user_said_belongs_to_the_turn_of_its_item() -> None:
     assert facts == [UserSaid(1, "Hello")]
 
 
+def test_a_server_that_does_not_answer_by_itself_is_asked_to() -> None:
+    talk = Conversation(settings=SessionSettings(turn_detection=TurnDetection(create_response=False)))
+    talk.hears(SpeechStarted())
+    assert [type(event) for event in sent(talk.hears(SpeechStopped()))] == [CreateResponse]
+
+
 def test_an_answer_that_never_comes_is_given_up() -> None:
     talk = Conversation()
     talk.user_speaks()

@@ -7,6 +7,7 @@ delivered without asking for speech.
 
 from dataclasses import dataclass, field
 
+from voice_agent.dialogue.answers import keep_recent
 from voice_agent.dialogue.values import ToolCall
 
 
@@ -23,7 +24,7 @@ class ToolCalls:
 
     def __init__(self) -> None:
         self._calls: dict[str, tuple[ToolCall, str]] = {}
-        self._seen: set[str] = set()
+        self._seen: dict[str, None] = {}
         self._batches: dict[str, _Batch] = {}
 
     @property
@@ -35,7 +36,7 @@ class ToolCalls:
         """Enter a call; false if it was seen before (servers announce a call in several events)."""
         if call.call_id in self._seen:
             return False
-        self._seen.add(call.call_id)
+        keep_recent(self._seen, call.call_id, None)
         self._calls[call.call_id] = (call, response_id)
         self._batches.setdefault(response_id, _Batch(call.turn)).pending.add(call.call_id)
         return True
@@ -43,7 +44,7 @@ class ToolCalls:
     def ignore(self, call_id: str) -> bool:
         """Note a call that is not ours to answer; false if it was seen before."""
         fresh = call_id not in self._seen
-        self._seen.add(call_id)
+        keep_recent(self._seen, call_id, None)
         return fresh
 
     def answered(self, call_id: str) -> tuple[ToolCall, int | None] | None:

@@ -291,6 +291,8 @@ class Dialogue:
         detection = self._settings.turn_detection
         if detection is not None and detection.create_response is not False:
             self._unanswered = self.turn
+        else:
+            self._requests.want(self.turn)  # a server that does not answer by itself is asked to
         return [Tell(UserStopped(self.turn))]
 
     # ------------------------------------------------------------------------------------- answers
