@@ -71,9 +71,12 @@ class TurnDetection(Struct, frozen=True):
         int, Meta(ge=50, le=10_000, description="Silence that ends a turn, in ms")
     ] = 400
     interrupt_response: Annotated[
-        bool, Meta(description="Whether the server stops its answer when the user speaks")
+        bool,
+        Meta(description="Whether the server stops its answer when the user speaks; if not, the daemon asks"),
     ] = True
-    create_response: Annotated[bool, Meta(description="Whether the server answers when a turn ends")] = True
+    create_response: Annotated[
+        bool, Meta(description="Whether the server answers when a turn ends; if not, the daemon asks")
+    ] = True
 
 
 class Session(Struct, frozen=True):
