@@ -1,6 +1,7 @@
 """The demo's judges: turns from facts, milliseconds from a recording, verdicts from both."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 
 from tests.fakes import demo_evidence
 from tests.fakes.demo_evidence import LINES, evidence, with_agent, with_facts
-from voice_agent.demo.expectations import judged
+from voice_agent.demo.expectations import disturbed, judged
+from voice_agent.demo.machine import withheld_s
 from voice_agent.demo.measure import answers, measured, starved_ms, stray_samples, turns_of
 from voice_agent.demo.script import SCRIPTS
 from voice_agent.demo.stage import Evidence, Span, Utterance
@@ -224,6 +226,28 @@ def test_a_line_that_was_not_heard_is_unmet() -> None:
     lines = (*LINES, LINES[0])
     names = [expectation.name for expectation in judged(silent, lines) if not expectation.met]
     assert names == ["story: heard as one turn"]
+
+
+def test_sound_that_a_hypervisor_delayed_is_not_held_against_the_daemon() -> None:
+    late = replace(evidence(), starved=(Span(6000, 6200),))
+    assert unmet(late) != []
+    for seconds, excused in ((0.0, False), (0.199, False), (0.2, True)):
+        found = replace(late, withheld_s=seconds)
+        assert disturbed(found) is excused
+        assert (unmet(found) == []) is excused
+    assert len(judged(replace(late, withheld_s=1.0), LINES)) == 17 - 3
+
+
+def test_a_hypervisor_excuses_nothing_when_no_sound_was_late() -> None:
+    assert len(judged(replace(evidence(), withheld_s=9.0), LINES)) == 17
+
+
+def test_the_kernel_says_what_was_withheld(tmp_path: Path) -> None:
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  1 2 3 4 5 6 7 250 0 0\ncpu0 1 2 3 4 5 6 7 8 0 0\n")
+    assert withheld_s(stat) == 250 / os.sysconf("SC_CLK_TCK")
+    stat.write_text("odd")
+    assert withheld_s(stat) == withheld_s(tmp_path / "none") == 0.0
 
 
 def test_a_person_is_not_judged_by_a_script() -> None:

@@ -160,9 +160,17 @@ def _figures(summary: Summary) -> list[tuple[str, str]]:
                 else ""
             ),
         ),
+        *_disturbance(summary),
         ("microphone", f"{uplink.lost_samples} samples lost"),
         ("recognition", summary.recognition),
     ]
+
+
+def _disturbance(summary: Summary) -> list[tuple[str, str]]:
+    if not summary.machine.disturbed:
+        return []
+    words = f"a hypervisor withheld {summary.machine.withheld_s:.1f} s of processor time: sound came late"
+    return [("machine", f"{words}, and its milliseconds are not judged")]
 
 
 def _first_audio(turns: Sequence[TurnSummary]) -> str:

@@ -78,6 +78,7 @@ class Evidence:
     ``latency_ms``: of the loudspeaker, as PortAudio says. ``starved``: spans of ``recording`` in which the
     virtual card had to play silence because nobody gave it a block in time. ``unbroken``: one session
     from the beginning to the end. ``said``: the script's lines in order, as far as they were spoken.
+    ``withheld_s``: processor seconds that a hypervisor kept from this machine meanwhile.
     """
 
     chronicle: Chronicle
@@ -87,6 +88,7 @@ class Evidence:
     unbroken: bool
     said: tuple[Utterance, ...] = ()
     starved: tuple[Span, ...] = ()
+    withheld_s: float = 0.0
 
 
 class Stage:

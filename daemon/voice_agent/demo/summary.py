@@ -10,6 +10,8 @@ Fields beyond the obvious:
 * ``playout.gaps`` are the daemon's: it had nothing to play in the middle of an answer. ``starved_ms`` is the
   machine's: it was late, and the virtual card played silence in the middle of an answer; ``xruns`` counts
   how often PortAudio says so, answer or not.
+* ``machine.withheld_s``: processor seconds that a hypervisor kept from this machine meanwhile. Is it
+  ``disturbed``, so that sound is missing for that reason, the milliseconds of the recording are not judged.
 """
 
 from pathlib import Path
@@ -17,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from voice_agent.demo.chronicle import Turn
-from voice_agent.demo.expectations import Expectation
+from voice_agent.demo.expectations import Expectation, disturbed
 from voice_agent.demo.measure import Measured, answers, measured, starved_ms
 from voice_agent.demo.stage import Evidence
 from voice_agent.formats import samples_to_s
@@ -65,6 +67,13 @@ class UplinkSummary(msgspec.Struct, frozen=True):
     overflows: int
 
 
+class MachineSummary(msgspec.Struct, frozen=True):
+    """What it all ran on."""
+
+    withheld_s: float
+    disturbed: bool
+
+
 class Summary(msgspec.Struct, frozen=True):
     """The whole file."""
 
@@ -75,6 +84,7 @@ class Summary(msgspec.Struct, frozen=True):
     turns: list[TurnSummary]
     playout: PlayoutSummary
     uplink: UplinkSummary
+    machine: MachineSummary
     expectations: list[Expectation]
 
 
@@ -99,6 +109,7 @@ def summarised(
             latency_ms=round(evidence.latency_ms, 1),
         ),
         uplink=UplinkSummary(microphone.lost_samples, microphone.overflows),
+        machine=MachineSummary(round(evidence.withheld_s, 2), disturbed(evidence)),
         expectations=expectations,
     )
 

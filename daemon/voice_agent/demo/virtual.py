@@ -13,6 +13,7 @@ from pathlib import Path
 from time import monotonic
 
 from voice_agent.demo.chronicle import Turn
+from voice_agent.demo.machine import withheld_s
 from voice_agent.demo.script import Line
 from voice_agent.demo.server import ServerAddress
 from voice_agent.demo.stage import Display, Evidence, Recording, Span, Stage, Utterance
@@ -39,9 +40,11 @@ async def converse(
             stage = Stage(server, display)
             async with stage.performing():
                 display.begin(zero_of(card.events()))
+                withheld_before_s = withheld_s()
                 said = await _say_all(stage, card, lines, spoken)
                 statistics, unbroken = stage.agent.ports.statistics(), stage.unbroken
                 events = card.events()
+                withheld_meanwhile_s = withheld_s() - withheld_before_s
         return Evidence(
             chronicle=stage.chronicle,
             recording=Recording(card.captured(), card.played(), RATE, zero_of(card.events()), exact=True),
@@ -50,6 +53,7 @@ async def converse(
             unbroken=unbroken,
             said=said,
             starved=dry_spans(events),
+            withheld_s=withheld_meanwhile_s,
         )
 
 
