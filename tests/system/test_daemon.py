@@ -277,16 +277,21 @@ async def test_the_service_manager_is_told_in_one_line_how_the_daemon_is(tmp_pat
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(str(address))
         notify.settimeout(10)
-        async with running(ServerOptions(script=Script())) as server:
-            with daemon(tmp_path, server.url, environ={"NOTIFY_SOCKET": str(address)}) as voice:
+        async with running(ServerOptions(script=Script())) as early:
+            url, port = early.url, early.port
+        with daemon(tmp_path, url, environ={"NOTIFY_SOCKET": str(address)}) as voice:
+            async with running(ServerOptions(script=Script(), port=port)) as server:
                 await until_streaming(server)
-                code, _ = await asyncio.to_thread(voice.stop)
+            await voice.until_logged("no session.*1001")
+            code, _ = await asyncio.to_thread(voice.stop)
         assert code == 0
         told: list[str] = []
         while not told or told[-1] != "STOPPING=1":
             told.append(notify.recv(4096).decode())
     assert told[0] == "READY=1", "readiness waits neither for the cloud nor for a microphone"
     assert "STATUS=in session with custom" in told
+    lost = "STATUS=no session: the server closed the connection: code 1001, server is stopping"
+    assert lost in told[told.index("STATUS=in session with custom") :]
 
 
 @scene
@@ -299,6 +304,8 @@ async def test_a_server_that_grants_another_rate_is_obeyed(tmp_path: Path) -> No
         await until_streaming(server)
         voice.card.speak(loud(600))
         await voice.until(lambda: 7000 in voice.card.played())
+        opened = {(event.direction, event.rate) for event in voice.card.events()}
+        assert ("speaker", 16_000) in opened
 
 
 def test_a_wrong_configuration_ends_with_78_and_without_a_traceback(tmp_path: Path) -> None:

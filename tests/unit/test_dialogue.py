@@ -256,6 +256,18 @@ def test_yandex_words_of_a_spoken_answer_come_as_text() -> None:
     assert told(talk.waits(1.0), AgentSaid) == [AgentSaid(0, "a", "Добрый день", 100, 100)]
 
 
+def test_words_that_come_twice_are_told_once() -> None:
+    talk = Conversation()
+    talk.hears(
+        ResponseCreated(response=ResponseInfo(id="r")),
+        TranscriptDelta(response_id="r", item_id="a", delta="Hi"),
+        TextDelta(response_id="r", item_id="a", delta="Hi"),
+        audio(100),
+        done(),
+    )
+    assert told(talk.waits(1.0), AgentSaid) == [AgentSaid(0, "a", "Hi", 100, 100)]
+
+
 def test_an_answer_in_text_only_is_told_as_unheard() -> None:
     talk = Conversation()
     talk.hears(ResponseCreated(response=ResponseInfo(id="r")))
@@ -336,6 +348,13 @@ def test_each_of_several_queued_items_is_corrected() -> None:
         TruncateItem(item_id="b", content_index=0, audio_end_ms=100),
         DeleteItem(item_id="c"),
     ]
+
+
+def test_an_item_is_not_deleted_for_an_unheard_second_part() -> None:
+    talk = Conversation()
+    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), audio(100, index=0), audio(100, index=1))
+    talk.waits(0.1)
+    assert sent(talk.hears(SpeechStarted())) == [TruncateItem(item_id="a", content_index=0, audio_end_ms=100)]
 
 
 def test_a_heard_item_of_an_unfinished_answer_is_not_deleted() -> None:

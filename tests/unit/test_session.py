@@ -178,12 +178,23 @@ async def test_the_session_introduces_itself_and_obeys_the_granted_rates(world: 
     assert world.ready == 1
 
 
-@play
-async def test_no_sound_goes_up_before_the_session_is_confirmed(world: World) -> None:
-    world.ports.frames.put_nowait(b"\1\2" * 480)
-    frame = await world.line.until_sent("input_audio_buffer.append")
-    assert [event["type"] for event in world.line.sent[:2]] == ["session.update", "input_audio_buffer.append"]
-    assert len(frame["audio"]) == 1280
+def test_no_sound_goes_up_before_the_session_is_confirmed() -> None:
+    async def scene() -> None:
+        world = World()
+        running = asyncio.create_task(world.session.run())
+        world.ports.frames.put_nowait(b"\1\2" * 480)
+        world.line.says(SessionCreated())
+        await world.line.until_sent("session.update")
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert [event["type"] for event in world.line.sent] == ["session.update"]
+        world.line.says(SessionUpdated())
+        frame = await world.line.until_sent("input_audio_buffer.append")
+        assert len(frame["audio"]) == 1280
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(scene())
 
 
 @play
