@@ -161,6 +161,14 @@ def test_a_server_that_states_no_output_rate_gets_its_own_default() -> None:
     assert Conversation(YANDEX).hears(silent) == [Granted(24000, 44100)]
 
 
+@pytest.mark.parametrize("rate", [-5, 0, 1, 7999, 48001, 10**12])
+def test_an_absurd_rate_is_not_obeyed(rate: int) -> None:
+    session = Raw(
+        b'{"audio":{"input":{"format":{"rate":%d}},"output":{"format":{"rate":%d}}}}' % (rate, rate)
+    )
+    assert Conversation().hears(SessionUpdated(session=session)) == [Granted(24000, 24000)]
+
+
 def test_a_refused_session_update_abandons_the_connection() -> None:
     talk = Conversation()
     talk.hears(SessionCreated())

@@ -85,6 +85,10 @@ def _explain(frame: str | bytes, error: Exception, types: frozenset[str]) -> Unr
 # ----------------------------------------------------------------------------- effective formats
 
 
+RATES = range(8000, 48001)
+"""Hz: what the providers of the protocol offer. A rate beyond is a fault, not a wish to be obeyed."""
+
+
 class _Direction(msgspec.Struct):
     format: AudioFormat | None = None
 
@@ -102,7 +106,7 @@ _effective_decoder = msgspec.json.Decoder(_Effective)
 
 
 def effective_rates(session: msgspec.Raw) -> tuple[int | None, int | None]:
-    """Input and output rate in Hz that a server's session object states; ``None`` where it states none."""
+    """Input and output rate in Hz that a server's session object states; ``None`` if none or absurd."""
     try:
         audio = _effective_decoder.decode(session).audio
     except msgspec.DecodeError:
@@ -110,5 +114,5 @@ def effective_rates(session: msgspec.Raw) -> tuple[int | None, int | None]:
     if audio is None:
         return None, None
     given = audio.input and audio.input.format, audio.output and audio.output.format
-    rate_in, rate_out = (form.rate if form else None for form in given)
+    rate_in, rate_out = (form.rate if form and form.rate in RATES else None for form in given)
     return rate_in, rate_out
