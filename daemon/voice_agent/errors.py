@@ -16,6 +16,57 @@
 Anything else that escapes is a bug: it propagates and ends the process.
 """
 
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """Why there is no session: the words of metrics and of the reconnect policy. Few, stable, no secrets."""
+
+    # The provider was never reached.
+    DNS = "dns"
+    UNREACHABLE = "unreachable"
+    REFUSED = "connection_refused"
+    TIMEOUT = "connect_timeout"
+    TLS = "tls"
+    PORTAL = "captive_portal"
+    # It answered the upgrade, but not with a session.
+    BAD_REQUEST = "http_400"
+    UNAUTHORIZED = "http_401"
+    FORBIDDEN = "http_403"
+    NOT_FOUND = "http_404"
+    RATE_LIMITED = "http_429"
+    SERVER_ERROR = "http_5xx"
+    REJECTED = "http_other"
+    # It closed the connection, with this code.
+    CLOSED = "close_1000"
+    GOING_AWAY = "close_1001"
+    POLICY = "close_1008"
+    TOO_BIG = "close_1009"
+    INTERNAL = "close_1011"
+    RESTARTING = "close_1012"
+    TRY_LATER = "close_1013"
+    BAD_KEY = "close_3000"
+    BAD_INTENT = "close_4000"
+    CLOSED_OTHERWISE = "close_other"
+    # The connection broke: no closing frame (1006), by a reset, an end or a failed write.
+    DROPPED = "dropped"
+    # The server said why in an ``error`` event.
+    EXPIRED = "session_expired"
+    QUOTA = "quota"
+    KEY = "key"
+    SETTINGS = "settings"
+    OVERLOADED = "overloaded"
+    # We found out by ourselves.
+    SILENT = "silent"
+    STALLED = "stalled"
+    STUCK = "stuck"
+    HANDSHAKE = "handshake"
+    PROTOCOL = "protocol"
+    # We wanted it.
+    RENEWED = "renewed"
+    PARKED = "parked"
+    UNKNOWN = "unknown"
+
 
 class VoiceAgentError(Exception):
     """Base of all errors raised on purpose."""
@@ -51,7 +102,17 @@ class LabUnavailable(AudioError):
 
 
 class SessionError(VoiceAgentError):
-    """A connection to the speech model could not be made or kept."""
+    """A connection to the speech model could not be made or kept.
+
+    ``cause``: the reason in one stable word. ``retry_after_s``: the pause that the server asked for.
+    """
+
+    def __init__(
+        self, text: str = "", *, cause: Cause = Cause.UNKNOWN, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(text)
+        self.cause = cause
+        self.retry_after_s = retry_after_s
 
 
 class Unauthorized(SessionError):

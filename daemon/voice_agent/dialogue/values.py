@@ -11,13 +11,15 @@ class Moment(NamedTuple):
     """When, on both of our clocks: the only way that time and audio enter the core.
 
     ``now``: monotonic seconds. ``queued``: the playout position at which the next sample played will stand.
-    ``played``: the position up to which sound has left the loudspeaker. Positions count samples at the
-    output rate and never wrap.
+    ``played``: the position up to which sound has left the loudspeaker. Both count samples at the output
+    rate. ``sent``: the position in the captured sound up to which it went to this server, in samples at the
+    input rate. Positions never wrap.
     """
 
     now: float
     queued: int
     played: int
+    sent: int = 0
 
 
 # ----------------------------------------------------------------------------------------- commands
