@@ -1,0 +1,290 @@
+"""The ear: what was said while nobody could take it is taken later, in order, and what is lost is counted."""
+
+import asyncio
+from collections.abc import Iterator
+
+import numpy as np
+
+from voice_agent.audio.ear import Chunk, Ear, Reader
+from voice_agent.audio.microphone import Microphone
+
+RATE = 1000
+FRAME = 20  # samples
+
+
+def counter(position: int, count: int) -> bytes:
+    return np.arange(position, position + count).astype("<i2").tobytes()
+
+
+class Room:
+    """An ear, its microphone, and somebody who says where the sound stands."""
+
+    def __init__(self, *, keep_s: float = 0.2, capacity_s: float = 0.1) -> None:
+        self.microphone = Microphone(RATE, capacity_s=capacity_s)
+        self.ear = Ear(self.microphone, keep_s=keep_s)
+        self.said = 0
+
+    def capture(self, samples: int) -> None:
+        """The callback's blocks; nobody has looked yet."""
+        for _ in range(samples // FRAME):
+            self.microphone.callback(counter(self.said, FRAME), FRAME, {}, 0)
+            self.said += FRAME
+
+    async def hear(self, samples: int) -> None:
+        """Captured, and lined up by a running ear."""
+        for _ in range(samples // FRAME):
+            self.capture(FRAME)
+            async with asyncio.timeout(5):
+                while self.ear.now < self.said:
+                    await asyncio.sleep(0)
+
+
+def all_of(reader: Reader) -> Iterator[Chunk]:
+    while (chunk := reader.take()) is not None:
+        yield chunk
+
+
+async def running(ear: Ear) -> "asyncio.Task[None]":
+    task = asyncio.create_task(ear.run())
+    await asyncio.sleep(0)
+    return task
+
+
+def hear(room: Room, samples: int) -> None:
+    """As much, in a loop of its own."""
+
+    async def listen() -> None:
+        task = await running(room.ear)
+        await room.hear(samples)
+        task.cancel()
+        await asyncio.wait([task])
+
+    asyncio.run(listen())
+
+
+def test_frames_are_taken_one_by_one_while_the_reader_keeps_up() -> None:
+    async def listen() -> list[Chunk]:
+        room, taken = Room(), list[Chunk]()
+        reader, task = room.ear.listen(), await running(room.ear)
+        for _ in range(3):
+            room.capture(FRAME)
+            async with asyncio.timeout(5):
+                await reader.wait()
+            taken += all_of(reader)
+        task.cancel()
+        return taken
+
+    assert asyncio.run(listen()) == [Chunk(at, counter(at, FRAME)) for at in (0, 20, 40)]
+
+
+def test_a_backlog_is_taken_in_chunks_of_up_to_200_ms() -> None:
+    room = Room(keep_s=10)
+    hear(room, 500)
+    taken = list(all_of(room.ear.listen()))
+    assert [(chunk.position, len(chunk.pcm) // 2) for chunk in taken] == [(0, 200), (200, 200), (400, 100)]
+    assert b"".join(chunk.pcm for chunk in taken) == counter(0, 500)
+    assert room.ear.position == room.ear.now == 500
+
+
+def test_of_a_backlog_too_long_the_oldest_is_lost_and_counted() -> None:
+    room = Room(keep_s=0.2)
+    hear(room, 300)
+    assert room.ear.position == 100
+    assert room.ear.statistics() == (300, 100, 200, 200, 0)
+    assert next(all_of(room.ear.listen())) == Chunk(100, counter(100, 200))
+
+
+def test_what_was_sent_may_leave_the_line_and_is_no_loss() -> None:
+    room = Room(keep_s=0.2)
+    hear(room, 200)
+    list(all_of(room.ear.listen()))
+    hear(room, 200)
+    assert room.ear.statistics() == (400, 0, 200, 200, 0)
+
+
+def test_a_rewind_takes_the_same_audio_again_from_a_whole_frame() -> None:
+    room = Room()
+    hear(room, 200)
+    reader = room.ear.listen()
+    list(all_of(reader))
+    assert room.ear.rewind(130) == 120
+    assert list(all_of(reader)) == [Chunk(120, counter(120, 80))]
+    assert room.ear.statistics().resent == 80
+    hear(room, FRAME)
+    assert list(all_of(reader)) == [Chunk(200, counter(200, FRAME))]
+
+
+def test_a_rewind_further_than_is_kept_says_where_it_stands_and_what_is_lost() -> None:
+    room = Room(keep_s=0.2)
+    reader = room.ear.listen()
+    hear(room, 200)
+    list(all_of(reader))
+    hear(room, 100)
+    assert room.ear.rewind(50) == 100
+    assert room.ear.statistics().lost == 50
+    assert room.ear.rewind(-500) == 100
+    assert room.ear.statistics().lost == 100, "what was counted is not counted twice"
+
+
+def test_rewinding_to_what_is_still_to_come_skips_nothing() -> None:
+    room = Room()
+    hear(room, 100)
+    assert room.ear.rewind(80) == 0
+    assert room.ear.statistics().backlog == 100
+
+
+def test_a_waiting_reader_is_woken_by_a_rewind() -> None:
+    async def listen() -> Chunk | None:
+        room = Room()
+        task, reader = await running(room.ear), room.ear.listen()
+        await room.hear(100)
+        list(all_of(reader))
+        waiting = asyncio.create_task(reader.wait())
+        await asyncio.sleep(0)
+        room.ear.rewind(60)
+        async with asyncio.timeout(5):
+            await waiting
+        task.cancel()
+        return reader.take()
+
+    assert asyncio.run(listen()) == Chunk(60, counter(60, 40))
+
+
+def test_the_next_reader_goes_on_where_the_last_one_stopped_and_no_frame_goes_to_both() -> None:
+    async def listen() -> tuple[list[Chunk], list[Chunk], bool]:
+        room = Room(keep_s=10)
+        task, old = await running(room.ear), room.ear.listen()
+        await room.hear(100)
+        before = list(all_of(old))
+        waiting = asyncio.create_task(old.wait())
+        await asyncio.sleep(0)
+        new = room.ear.listen()
+        await room.hear(60)
+        assert old.take() is None
+        async with asyncio.timeout(5):
+            await new.wait()
+        after = list(all_of(new))
+        woken = waiting.done()
+        waiting.cancel()
+        task.cancel()
+        return before, after, woken
+
+    before, after, woken = asyncio.run(listen())
+    assert before == [Chunk(0, counter(0, 100))]
+    assert after == [Chunk(100, counter(100, 60))]
+    assert not woken
+
+
+def test_while_parked_nothing_is_lost_and_the_line_is_the_pre_roll() -> None:
+    room = Room(keep_s=0.2)
+    room.ear.park()
+    hear(room, 1000)
+    assert room.ear.statistics() == (1000, 0, 200, 0, 0)
+    reader = room.ear.listen()
+    assert reader.take() is None
+    assert room.ear.rewind(910) == 900
+    assert not room.ear.parked
+    assert list(all_of(reader)) == [Chunk(900, counter(900, 100))]
+    assert room.ear.statistics().lost == 0
+
+
+def test_parking_lets_go_of_the_backlog_without_calling_it_a_loss() -> None:
+    room = Room()
+    hear(room, 100)
+    room.ear.park()
+    hear(room, 20)
+    assert room.ear.listen().take() is None
+    room.ear.skip_to_now()
+    hear(room, 20)
+    assert room.ear.listen().take() == Chunk(120, counter(120, 20))
+    assert room.ear.statistics().lost == 0
+
+
+def test_what_a_slow_loop_lost_shows_as_a_jump_and_is_counted() -> None:
+    room = Room(keep_s=10, capacity_s=0.1)
+    hear(room, 40)
+    room.capture(1500)  # the loop stands still; the microphone's ring holds 1.1 s of it
+    hear(room, 0)
+
+    async def look() -> None:
+        task = await running(room.ear)
+        await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(look())
+    hear(room, 40)
+    taken = list(all_of(room.ear.listen()))
+    assert taken[-1] == Chunk(1540, counter(1540, 40)), "and no chunk reaches over the hole"
+    assert sum(len(chunk.pcm) // 2 for chunk in taken) == 1580 - 400
+    assert room.ear.statistics().lost == room.microphone.statistics().lost_samples == 400
+
+
+def test_a_hole_while_parked_is_lost_only_to_who_asks_for_it() -> None:
+    room = Room(keep_s=10, capacity_s=0.1)
+    room.ear.park()
+    hear(room, 40)
+    room.capture(1500)
+    hear(room, 40)
+    assert room.ear.statistics().lost == 0
+    assert room.ear.rewind(1550) == 1540
+    assert room.ear.statistics().lost == 0
+    room.ear.rewind(1500)
+    assert room.ear.statistics().lost == 40
+    room.ear.rewind(0)
+    assert room.ear.statistics().lost == 400
+
+
+def test_a_microphone_at_another_rate_begins_a_new_line_and_what_was_not_sent_is_lost() -> None:
+    room = Room(keep_s=10)
+    reader = room.ear.listen()
+    hear(room, 60)
+    reader.take()
+    hear(room, 40)
+    room.capture(20)  # still in the old microphone
+    room.microphone.callback(counter(0, 7), 7, {}, 0)  # not even a frame
+    other = Microphone(2 * RATE)
+    room.ear.use(other)
+    assert room.ear.rate == 2 * RATE
+    assert room.ear.statistics() == (127, 67, 0, 0, 0)
+    other.callback(counter(0, 40), 40, {}, 0)
+    room.microphone = other
+    hear(room, 0)
+    assert reader.take() == Chunk(127, counter(0, 40))
+
+
+def test_a_microphone_at_the_same_rate_loses_nothing() -> None:
+    room = Room(keep_s=10)
+    hear(room, 60)
+    room.capture(40)
+    other = Microphone(RATE)
+    room.ear.use(other)
+    other.callback(counter(100, 20), 20, {}, 0)
+    room.microphone, room.said = other, 120
+    hear(room, 0)
+    assert room.ear.listen().take() == Chunk(0, counter(0, 120))
+    assert room.ear.statistics().lost == 0
+
+
+def test_a_running_ear_turns_to_the_new_microphone_at_once() -> None:
+    async def listen() -> Chunk | None:
+        room = Room()
+        task, reader = await running(room.ear), room.ear.listen()
+        other = Microphone(RATE)
+        room.ear.use(other)
+        await asyncio.sleep(0)
+        other.callback(counter(0, 20), 20, {}, 0)
+        async with asyncio.timeout(5):
+            await reader.wait()
+        task.cancel()
+        return reader.take()
+
+    assert asyncio.run(listen()) == Chunk(0, counter(0, 20))
+
+
+def test_every_frame_is_shown_as_it_comes_parked_or_not() -> None:
+    room, seen = Room(), list[Chunk]()
+    room.ear.on_frame = seen.append
+    hear(room, 40)
+    room.ear.park()
+    hear(room, 20)
+    assert seen == [Chunk(at, counter(at, FRAME)) for at in (0, 20, 40)]
