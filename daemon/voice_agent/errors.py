@@ -65,6 +65,7 @@ class Cause(StrEnum):
     # We wanted it.
     RENEWED = "renewed"
     PARKED = "parked"
+    ALLOWANCE = "allowance"
     UNKNOWN = "unknown"
 
 
