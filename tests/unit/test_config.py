@@ -73,6 +73,13 @@ def test_values_arrive_where_they_belong() -> None:
     assert read.session.turn_detection.silence_duration_ms == 400
 
 
+def test_a_cap_of_zero_a_session_without_end_and_quick_parking_at_home_are_sound() -> None:
+    assert config.parse(YANDEX + "[session]\nmax_session_s = 0\npark_after_s = 0")[1] == []
+    read, wrong = config.parse("[session]\nmax_session_s = 2\npark_after_s = 1\n[budget]\ntokens = 7")
+    assert wrong == []
+    assert (read.session.max_session_s, read.session.park_after_s, read.budget.tokens) == (2.0, 1.0, 7)
+
+
 # --------------------------------------------------------------------------------- single settings
 
 
@@ -110,6 +117,10 @@ def test_values_arrive_where_they_belong() -> None:
         ),
         ('[tools.weather]\ngeocoding_url = "ftp://x"', "tools.weather.geocoding_url", "is not a web address"),
         ("[reconnect]\nfirst_s = 9\ncap_s = 3", "reconnect.first_s", "is above reconnect.cap_s"),
+        (YANDEX + "[session]\nmax_session_s = 20", "session.max_session_s", "set it to 60 or more, or to 0"),
+        (YANDEX + "[session]\npark_after_s = 2", "session.park_after_s", "would open sessions all the time"),
+        ("[budget]\ntokens = -1", "budget.tokens", "a whole number from 0"),
+        ('[cues]\nlanguage = "de"', "cues.language", 'one of "auto", "en", "ru"'),
     ],
 )
 def test_a_faulty_setting_is_named_with_its_remedy(text: str, path: str, told: str) -> None:

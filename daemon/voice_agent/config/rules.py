@@ -25,6 +25,11 @@ _REQUIRED: dict[Kind, tuple[str, ...]] = {
     "openai": (),
     "local": (),
 }
+_PAID: tuple[Kind, ...] = ("yandex", "openai", "azure")
+_LEAST_S = {
+    "park_after_s": 5.0,  # people think longer than that before they answer
+    "max_session_s": 60.0,  # session creations are metered and limited
+}
 _DEAD_HOST = "rest-assistant.api.cloud.yandex.net"  # switched off by Yandex on 2026-05-12
 _LIVE_HOST = "ai.api.cloud.yandex.net"
 
@@ -92,6 +97,11 @@ def _session_clashes(config: Config) -> Iterator[Problem]:
             )
     if fixed_rate and session.speed is not None and not 0.25 <= session.speed <= 1.5:
         yield Problem("session.speed", f'is not offered by "{provider.kind}"', "set it to 0.25 ... 1.5")
+    for name, least_s in _LEAST_S.items():
+        wanted_s = getattr(session, name)
+        if provider.kind in _PAID and wanted_s and wanted_s < least_s:
+            remedy = f"set it to {least_s:g} or more, or to 0"
+            yield Problem(f"session.{name}", "would open sessions all the time", remedy)
     only_yandex = {
         "session.role": session.role,
         "tools.web_search.enabled": config.tools.web_search.enabled,

@@ -99,7 +99,37 @@ class Session(Struct, frozen=True):
     ] = ()
     input_rate: Rate | None = None
     output_rate: Rate | None = None
+    park_after_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86_400,
+            description="Silence after which the session is closed until somebody speaks, in s; 0: never",
+        ),
+    ] = 0.0
+    max_session_s: (
+        Annotated[
+            float,
+            Meta(
+                ge=0,
+                le=86_400,
+                examples=[3300.0],
+                description="A session is renewed at this age, in seconds; 0: only when the server ends it;"
+                " not set: shortly before the provider's limit",
+            ),
+        ]
+        | None
+    ) = None
     turn_detection: TurnDetection = TurnDetection()
+
+
+class Memory(Struct, frozen=True):
+    """What a new session is told of the conversation before it. Whichever limit is met first counts."""
+
+    turns: Annotated[
+        int, Meta(ge=0, le=1000, description="Latest turns that are told; 0: every session starts afresh")
+    ] = 20
+    chars: Annotated[int, Meta(ge=0, le=1_000_000, description="Characters that are told, in all")] = 6000
 
 
 class AudioInput(Struct, frozen=True):
@@ -109,7 +139,7 @@ class AudioInput(Struct, frozen=True):
         str, Meta(min_length=1, description='"default", a name, or a part of a name that is unambiguous')
     ] = "default"
     buffer_s: Annotated[
-        float, Meta(ge=1, le=60, description="Audio kept while the network is slow, in seconds")
+        float, Meta(ge=1, le=60, description="Audio kept while no server can take it, in seconds")
     ] = 10.0
 
 
@@ -192,8 +222,43 @@ class Tools(Struct, frozen=True):
 class Reconnect(Struct, frozen=True):
     """Patience after a lost connection: random delays up to a ceiling that doubles with each failure."""
 
-    first_s: Annotated[float, Meta(ge=0.05, le=60, description="The first ceiling, in seconds")] = 0.5
+    first_s: Annotated[float, Meta(ge=0.05, le=60, description="The first ceiling, in seconds")] = 0.25
     cap_s: Annotated[float, Meta(ge=1, le=3600, description="The last ceiling, in seconds")] = 60.0
+    spread_s: (
+        Annotated[
+            float,
+            Meta(
+                ge=0,
+                le=3600,
+                examples=[10.0],
+                description="The first connection of a process comes at random within this time, in seconds,"
+                " so that a fleet does not come at once; not set: the provider's own",
+            ),
+        ]
+        | None
+    ) = None
+
+
+class Budget(Struct, frozen=True):
+    """What one day may use. When it is used up the daemon says so, and is silent until the next day."""
+
+    audio_minutes: Annotated[
+        float,
+        Meta(ge=0, le=10_000, description="Sound sent and received, together, in minutes; 0: no limit"),
+    ] = 0.0
+    tokens: Annotated[
+        int, Meta(ge=0, le=10**9, description="Tokens that the provider counted; 0: no limit")
+    ] = 0
+
+
+class Cues(Struct, frozen=True):
+    """Short sounds and phrases of the daemon's own, for when the provider cannot speak."""
+
+    enabled: Annotated[bool, Meta(description="Whether there are any")] = True
+    language: Annotated[
+        Literal["auto", "ru", "en"],
+        Meta(description="Their language; auto: that of session.languages, or of the instructions"),
+    ] = "auto"
 
 
 class Log(Struct, frozen=True):
@@ -215,7 +280,10 @@ class Config(Struct, frozen=True):
 
     provider: Provider = Provider()
     session: Session = Session()
+    memory: Memory = Memory()
     audio: Audio = Audio()
     tools: Tools = Tools()
     reconnect: Reconnect = Reconnect()
+    budget: Budget = Budget()
+    cues: Cues = Cues()
     log: Log = Log()
