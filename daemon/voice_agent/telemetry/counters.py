@@ -1,0 +1,166 @@
+"""What has happened since the start, in plain numbers: an observer of the conversation, and a few verbs.
+
+Counts only grow. Their labels are few whatever a server or a model invents: a name that is not known, or one
+too many, counts as ``other``. What was said is never kept.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+from voice_agent.dialogue import (
+    AgentSaid,
+    AnswerDropped,
+    AnswerFailed,
+    Fact,
+    FirstSound,
+    ServerFault,
+    Silenced,
+    ToolAnswered,
+    ToolCalled,
+    TurnStarted,
+)
+from voice_agent.errors import Cause
+
+OTHER = "other"
+MAX_LABELS = 20
+"""Our own words for a thing are fewer; a server's are endless."""
+
+FIRST_AUDIO_S = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
+RECONNECT_S = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+
+
+@dataclass(slots=True)
+class Distribution:
+    """How often a value fell below each of the ``bounds`` (and above the one before), in seconds."""
+
+    bounds: tuple[float, ...]
+    counts: list[int] = field(default_factory=list)
+    total: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.counts = self.counts or [0] * (len(self.bounds) + 1)
+
+    def add(self, seconds: float) -> None:
+        """Count one value."""
+        self.counts[bisect_left(self.bounds, seconds)] += 1
+        self.total += seconds
+
+
+@dataclass(slots=True)
+class Counts:
+    """Totals since the start."""
+
+    turns: int = 0
+    interruptions: int = 0
+    answers: int = 0
+    """Answers that began to sound."""
+    answers_failed: Counter[str] = field(default_factory=Counter)
+    """By the status with which they ended."""
+    first_audio: Distribution = field(default_factory=lambda: Distribution(FIRST_AUDIO_S))
+    heard_ms: int = 0
+    """Of answers, what sounded."""
+    unheard_ms: int = 0
+    """Of answers, what had arrived and was cut off."""
+    late_samples: int = 0
+    """Of answers to older turns, which arrived late and were not played."""
+    stuck: Counter[str] = field(default_factory=Counter)
+    """Conversations that had to be helped on, by what did not come."""
+    faults: Counter[str] = field(default_factory=Counter)
+    """Complaints of the server and events that are none, by kind."""
+    tool_calls: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By tool, and by outcome: ``ok`` or ``failed`` here, ``remote`` for what runs on the server."""
+    tool_s: float = 0.0
+    tokens: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By direction (``input`` or ``output``) and kind (``text``, ``audio``, ``cached``)."""
+    sessions: int = 0
+    """Sessions that went live."""
+    reconnect: Distribution = field(default_factory=lambda: Distribution(RECONNECT_S))
+    """From the end of a session to the next live one."""
+    renewals: int = 0
+    parkings: int = 0
+    exhaustions: int = 0
+    """Days whose allowance was used up."""
+    restored: int = 0
+    """Sessions that began with what had been said before."""
+    disconnects: Counter[str] = field(default_factory=lambda: Counter({cause.value: 0 for cause in Cause}))
+    """Sessions that ended and attempts that failed, by cause."""
+
+
+class Counters:
+    """Observes the conversation's facts; ``tools`` are the names that count under their own."""
+
+    def __init__(self, tools: Iterable[str] = ()) -> None:
+        self._tools = frozenset(tools)
+        self._counts = Counts()
+        for tool in sorted(self._tools):
+            self._counts.tool_calls.update({(tool, "ok"): 0, (tool, "failed"): 0})
+
+    def statistics(self) -> Counts:
+        """The totals as they are now."""
+        return deepcopy(self._counts)
+
+    # -------------------------------------------------------------------------------------- sessions
+
+    def live(self, after_s: float | None, *, renewed: bool) -> None:
+        """A session hears and speaks, so long after the last one; ``None``: it is the first."""
+        self._counts.sessions += 1
+        self._counts.renewals += renewed
+        if after_s is not None and not renewed:
+            self._counts.reconnect.add(after_s)
+
+    def lost(self, cause: Cause) -> None:
+        """A session ended, or could not be opened."""
+        self._counts.disconnects[cause.value] += 1
+
+    def parked(self) -> None:
+        """A session was closed until somebody speaks."""
+        self._counts.parkings += 1
+
+    def exhausted(self) -> None:
+        """The day's allowance is used up."""
+        self._counts.exhaustions += 1
+
+    # ----------------------------------------------------------------------------------------- facts
+
+    def __call__(self, fact: Fact) -> None:
+        """Count one fact; those that are not counted pass."""
+        counts = self._counts
+        match fact:
+            case TurnStarted():
+                counts.turns += 1
+            case Silenced():
+                counts.interruptions += 1
+            case FirstSound(seconds=seconds):
+                counts.answers += 1
+                counts.first_audio.add(seconds)
+            case AgentSaid(heard_ms=heard_ms, sent_ms=sent_ms):
+                counts.heard_ms += heard_ms
+                counts.unheard_ms += max(sent_ms - heard_ms, 0)
+            case AnswerFailed(status=status):
+                _count(counts.answers_failed, status)
+            case AnswerDropped(samples=samples):
+                counts.late_samples += samples
+            case ServerFault(kind=kind):
+                _count(counts.faults, kind)
+            case _:
+                self._work(fact)
+
+    def _work(self, fact: Fact) -> None:
+        match fact:
+            case ToolCalled(name=name, here=False):  # few names, reserved by the provider
+                self._counts.tool_calls[name, "remote"] += 1
+            case ToolAnswered(name=name, ok=ok, seconds=seconds):
+                self._counts.tool_calls[self._known(name), "ok" if ok else "failed"] += 1
+                self._counts.tool_s += seconds
+            case _:
+                pass
+
+    def _known(self, tool: str) -> str:
+        return tool if tool in self._tools else OTHER
+
+
+def _count(counter: Counter[str], label: str) -> None:
+    counter[label if label in counter or len(counter) < MAX_LABELS else OTHER] += 1
