@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -189,7 +190,11 @@ async def _serving(arguments: argparse.Namespace, stop: asyncio.Event) -> None:
         strict=arguments.strict,
     )
     say = partial(print, flush=True)
-    async with embedded.running(options, progress=say, remember=False) as server:
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(embedded.running(options, progress=say, remember=False))
+        if arguments.control is not None:
+            port = await stack.enter_async_context(embedded.controlling(server, arguments.control))
+            say(f"faults at http://127.0.0.1:{port}/faults")
         say(f"listening on {server.url}")
         await stop.wait()
 
@@ -276,6 +281,9 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         "--sheet", type=Path, metavar="FILE", help="what will be said, one utterance a line (ru)"
     )
     serve.add_argument("--script", type=Path, metavar="FILE", help="JSON script to follow, without any model")
+    serve.add_argument(
+        "--control", type=_port, metavar="PORT", help="port on this machine where faults are asked for"
+    )
     serve.add_argument(
         "--strict", action=argparse.BooleanOptionalAction, default=True, help="refuse what providers refuse"
     )

@@ -9,8 +9,10 @@ speaks; with a script it does exactly what the script says, faults included, and
 """
 
 from voice_agent.embedded.app import Server, running, serve
+from voice_agent.embedded.control import controlling
+from voice_agent.embedded.faults import Fault
 from voice_agent.embedded.options import SPEECH, ServerOptions, load_script
-from voice_agent.embedded.script import Fault, Script, ScriptedCall, Turn
+from voice_agent.embedded.script import Script, ScriptedCall, Turn
 from voice_agent.embedded.sheet import load_sheet
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "Server",
     "ServerOptions",
     "Turn",
+    "controlling",
     "load_script",
     "load_sheet",
     "running",

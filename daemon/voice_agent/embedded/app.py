@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 
 from aiohttp import WSCloseCode, web
+from msgspec import Struct
 
 from voice_agent.embedded import weather
 from voice_agent.embedded.connection import Connection, Manner
 from voice_agent.embedded.dialects import DIALECTS
 from voice_agent.embedded.engines import Engines
+from voice_agent.embedded.faults import NOW, UPGRADE, Fault, Faults, Struck, of_upgrades
+from voice_agent.embedded.line import Line
 from voice_agent.embedded.options import ServerOptions
-from voice_agent.embedded.outbox import Faults, Outbox
+from voice_agent.embedded.outbox import FOR_EVER_S, Outbox
 from voice_agent.embedded.script import Script, ScriptedEngines
 from voice_agent.realtime.codec import MAX_FRAME_BYTES
 
@@ -47,15 +49,25 @@ class Watch:
                 await future
 
 
-class Server:
-    """A running server. ``watch`` waits for changes.
+class State(Struct, frozen=True):
+    """What a server tells about itself: counts, its open connections by number, faults still to come."""
 
-    ``connections``: every client so far, in order, and ``headers``: those of every upgrade asked for;
-    without ``remember`` only what is needed to serve is kept.
+    upgrades: int
+    accepted: int
+    live: list[int]
+    faults: list[Fault]
+
+
+class Server:
+    """A running server. ``watch`` waits for changes; ``strike`` lets things go wrong.
+
+    ``live``: the open connections. ``connections``: every client so far, in order, and ``headers``: those
+    of every upgrade asked for; without ``remember`` only what is needed to serve is kept.
     """
 
     def __init__(self, options: ServerOptions, engines: Callable[[], Engines], *, remember: bool) -> None:
         self.options = options
+        self.live: list[Connection] = []
         self.connections: list[Connection] = []
         self.headers: list[Mapping[str, str]] = []
         self.watch = Watch()
@@ -65,6 +77,9 @@ class Server:
         self._upgrades = 0
         self._accepted = 0
         self._sockets: set[web.WebSocketResponse] = set()
+        self._script = options.script or Script()
+        self._struck = Struck()
+        self._at_upgrade = Faults(of_upgrades(self._script.faults, self._script.refuse), self._struck)
 
     @property
     def url(self) -> str:
@@ -84,33 +99,70 @@ class Server:
         app.on_shutdown.append(self._say_goodbye)
         return app
 
+    def strike(self, *faults: Fault) -> None:
+        """Let these go wrong from now on, counted over all connections; ``now`` means at once."""
+        for fault in faults:
+            if fault.after != NOW:
+                self._struck.add(fault)
+                continue
+            for connection in self.live:
+                if fault.connection in (None, connection.number):
+                    connection.outbox.inflict([fault])
+
+    def calm(self) -> None:
+        """Forget the faults that were struck and have not happened yet."""
+        self._struck.clear()
+
+    def state(self) -> State:
+        """Where the server stands."""
+        return State(
+            upgrades=self._upgrades,
+            accepted=self._accepted,
+            live=[connection.number for connection in self.live],
+            faults=self._struck.faults(),
+        )
+
     async def _upgrade(self, request: web.Request) -> web.StreamResponse:
-        script = self.options.script or Script()
         self._upgrades += 1
         if self._remember:
             self.headers.append(request.headers)
-        refusal = self._refusal(request, script)
+        refusal = await self._hindrance(request) or self._refusal(request)
         if refusal is not None:
             return refusal
         socket = web.WebSocketResponse(
-            autoping=script.pongs, compress=False, max_msg_size=MAX_FRAME_BYTES, timeout=1.0
+            autoping=False, compress=False, max_msg_size=MAX_FRAME_BYTES, timeout=1.0
         )
         await socket.prepare(request)
-        connection = self._connection(request, script)
-        self.connections.append(connection)
+        connection = self._connection(request)
+        self.live.append(connection)
         self._sockets.add(socket)
+        self.connections.append(connection)
         try:
-            await connection.run(socket, partial(_abort, request))
+            await connection.run(socket, Line(socket, request))
         finally:
             self._sockets.discard(socket)
+            self.live.remove(connection)
             if not self._remember:
                 self.connections.remove(connection)
             self.watch.touch()
         return socket
 
-    def _refusal(self, request: web.Request, script: Script) -> web.Response | None:
-        if self._upgrades <= len(script.refuse):
-            return web.Response(status=script.refuse[self._upgrades - 1], text="refused by the script")
+    async def _hindrance(self, request: web.Request) -> web.Response | None:
+        """What faults make of an upgrade."""
+        for fault in self._at_upgrade.due(UPGRADE):
+            match fault.do:
+                case "refuse":
+                    body = fault.text.encode()
+                    return web.Response(status=fault.code or 503, headers=fault.headers, body=body)
+                case "drop":
+                    if request.transport is not None:
+                        request.transport.abort()
+                    return web.Response(status=503)  # which nobody gets
+                case "stall":
+                    await asyncio.sleep(FOR_EVER_S if fault.ms is None else fault.ms / 1000)
+        return None
+
+    def _refusal(self, request: web.Request) -> web.Response | None:
         key = request.headers.get("Authorization", "").rpartition(" ")[2]
         if self.options.api_key is not None and key != self.options.api_key:
             return web.Response(status=401, text="unknown key")
@@ -118,13 +170,14 @@ class Server:
             return web.Response(status=400, text="unknown dialect")
         return None
 
-    def _connection(self, request: web.Request, script: Script) -> Connection:
+    def _connection(self, request: web.Request) -> Connection:
         dialect = DIALECTS[request.query.get("dialect", self.options.dialect)]
         model = request.query.get("model", "embedded")
         self._accepted += 1
-        faults = Faults(script.faults, self._accepted)
+        faults = Faults(self._script.faults, self._struck, self._accepted)
         return Connection(
-            Manner(model, dialect, self.options.strict, self.options.pace),
+            self._accepted,
+            Manner(model, dialect, self.options.strict, self.options.pace, self._script.pongs),
             self._engines(),
             Outbox(dialect, faults, self.watch.touch),
             self.watch.touch,
@@ -138,10 +191,18 @@ class Server:
 
 @asynccontextmanager
 async def running(
-    options: ServerOptions, *, progress: Progress | None = None, remember: bool = True
+    options: ServerOptions,
+    *,
+    progress: Progress | None = None,
+    remember: bool = True,
+    engines: Callable[[], Engines] | None = None,
 ) -> AsyncIterator[Server]:
-    """A server for the length of an ``async with``; its ``url`` has the real port."""
-    server = Server(options, await _prepared(options, progress or _silent), remember=remember)
+    """A server for the length of an ``async with``; its ``url`` has the real port.
+
+    ``engines``: ears, mind and voice of one's own for each connection, instead of those of ``options``.
+    """
+    made = engines or await _prepared(options, progress or _silent)
+    server = Server(options, made, remember=remember)
     runner = web.AppRunner(server.application(), handle_signals=False, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -181,12 +242,6 @@ async def _prepared(options: ServerOptions, progress: Progress) -> Callable[[], 
         if not loading.done():
             progress(f"loading the speech models ({options.speech}) ... {waited:.0f} s")
     return await loading
-
-
-def _abort(request: web.Request) -> None:
-    """Cut the line, as a network does."""
-    if request.transport is not None:
-        request.transport.abort()
 
 
 def _silent(_: str) -> None:

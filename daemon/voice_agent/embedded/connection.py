@@ -19,6 +19,8 @@ from voice_agent.embedded import settings, validation
 from voice_agent.embedded.conversation import Conversation, Entry
 from voice_agent.embedded.dialects import Dialect
 from voice_agent.embedded.engines import Engines
+from voice_agent.embedded.faults import PING
+from voice_agent.embedded.line import Line
 from voice_agent.embedded.listener import Listener
 from voice_agent.embedded.outbox import Outbox, new_id
 from voice_agent.embedded.responder import Responder
@@ -45,18 +47,27 @@ class Manner:
     dialect: Dialect
     strict: bool = True
     pace: float | None = None
+    pongs: bool = True
 
 
 class Connection:
     """The server's side of one socket.
 
-    For observers: ``received`` (the last ``remembered`` client events), ``outbox.sent`` (wire names),
-    ``conversation``, ``settings``, ``listener`` and ``responder``.
+    For observers: ``number`` (from 1, in the order of acceptance), ``received`` (the last ``remembered``
+    client events), ``outbox.sent`` (wire names), ``conversation``, ``settings``, ``listener``, ``responder``.
     """
 
     def __init__(
-        self, manner: Manner, engines: Engines, outbox: Outbox, told: Callable[[], None], *, remembered: int
+        self,
+        number: int,
+        manner: Manner,
+        engines: Engines,
+        outbox: Outbox,
+        told: Callable[[], None],
+        *,
+        remembered: int,
     ) -> None:
+        self.number = number
         self.manner = manner
         self.outbox = outbox
         self.received: deque[ClientEvent | Unrecognised | Malformed] = deque(maxlen=remembered)
@@ -74,14 +85,16 @@ class Connection:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._group = asyncio.TaskGroup()
 
-    async def run(self, socket: web.WebSocketResponse, abort: Callable[[], None]) -> None:
-        """Serve until the socket is closed."""
+    async def run(self, socket: web.WebSocketResponse, line: Line) -> None:
+        """Serve until the socket is closed; ``line`` is what is written to."""
         async with self._group:
-            self._spawn(self.outbox.run(socket, abort))
+            self._spawn(self.outbox.run(line))
             self.outbox.emit(events.SessionCreated(session=self._session()))
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     await self.receive(message.data)
+                elif message.type is WSMsgType.PING and self.outbox.note(PING) is None and self.manner.pongs:
+                    self._spawn(line.pong(message.data))
             for task in self._tasks:
                 task.cancel()
 
@@ -90,8 +103,8 @@ class Connection:
         event = codec.decode_client(frame)
         self.received.append(event)
         if isinstance(event, events.AppendAudio):
-            self.outbox.note("input_audio_buffer.append")
-            await self.listener.append(event.audio)
+            if self.outbox.note("input_audio_buffer.append") is None:
+                await self.listener.append(event.audio)
         else:
             self._handle(frame, event)
         self._told()
@@ -103,8 +116,11 @@ class Connection:
             self._refuse(invalid("invalid_event", "The event is not valid JSON."), "")
             return
         error = validation.structural(raw, event)
+        if error is None and (fault := self.outbox.note(raw["type"])) is not None:
+            if fault.do == "swallow":
+                return
+            error = ErrorDetail(type=fault.type, code=fault.error, message=fault.text)
         if error is None:
-            self.outbox.note(raw["type"])
             error = self._strictly(raw)
         if error is None and isinstance(event, ClientEvent):
             error = self._obey(event, raw)

@@ -12,12 +12,12 @@ import msgspec
 
 from voice_agent.embedded.conversation import Conversation, Entry
 from voice_agent.embedded.engines import HEARING_RATE, Engines
-from voice_agent.embedded.hearing import Began, Ended, Heard, Hearing, Paused
+from voice_agent.embedded.hearing import LONGEST_MS, Began, Ended, Heard, Hearing, Paused
 from voice_agent.embedded.outbox import Outbox, new_id
 from voice_agent.embedded.responder import Responder
 from voice_agent.embedded.settings import Settings
 from voice_agent.embedded.validation import invalid
-from voice_agent.formats import BYTES_PER_SAMPLE, samples_to_s
+from voice_agent.formats import BYTES_PER_SAMPLE, ms_to_samples, samples_to_s
 from voice_agent.realtime import events
 from voice_agent.realtime.events import Content, ErrorDetail, Item
 
@@ -25,6 +25,7 @@ PIECE_BYTES = 4800
 """100 ms at 24 kHz: two milliseconds of work at a stretch."""
 SHORTEST_COMMIT_MS = 100
 """OpenAI refuses to commit less."""
+LONGEST_BYTES = ms_to_samples(LONGEST_MS, HEARING_RATE) * BYTES_PER_SAMPLE
 
 
 class Listener:
@@ -47,6 +48,7 @@ class Listener:
         self._spawn = spawn
         self._hearing = Hearing(engines.vad, engines.new_resampler, settings.input_rate, settings.detection)
         self._item_id = ""
+        self._unended = b""  # speech whose end was swallowed
         self._guess: asyncio.Task[str] | None = None
         self._recognising: set[asyncio.Task[None]] = set()
 
@@ -70,21 +72,22 @@ class Listener:
 
     def commit(self) -> ErrorDetail | None:
         """The client ends the utterance; the answer is for the client to ask."""
-        if self._hearing.uncommitted_ms < SHORTEST_COMMIT_MS:
+        if self._hearing.uncommitted_ms < SHORTEST_COMMIT_MS and not self._unended:
             return invalid(
                 "input_audio_buffer_commit_empty",
                 "Error committing input audio buffer: buffer too small. Expected at least "
                 f"{SHORTEST_COMMIT_MS}ms of audio, but buffer only has {self._hearing.uncommitted_ms}.00ms.",
             )
         self._forget_guess()
-        self._take(self._item_id or new_id("item"), self._hearing.commit(), respond=False)
+        unended, self._unended = self._unended, b""
+        self._take(self._item_id or new_id("item"), unended + self._hearing.commit(), respond=False)
         return None
 
     def clear(self) -> None:
         """The client takes back what it did not commit."""
         self._forget_guess()
         self._hearing.clear()
-        self._item_id = ""
+        self._item_id, self._unended = "", b""
         self._outbox.emit(events.AudioCleared())
 
     async def settled(self) -> None:
@@ -96,19 +99,25 @@ class Listener:
 
     def _notice(self, heard: Heard) -> None:
         match heard:
-            case Began(start_ms=start_ms):
+            case Began(start_ms=start_ms) if not self._unended:
                 self._item_id = new_id("item")
-                self._outbox.emit(events.SpeechStarted(audio_start_ms=start_ms, item_id=self._item_id))
-                if self._settings.interrupts:
+                began = events.SpeechStarted(audio_start_ms=start_ms, item_id=self._item_id)
+                if self._outbox.emit(began) and self._settings.interrupts:
                     self._responder.interrupt()
             case Paused(pcm=pcm):
                 if self._engines.worker is not None:
                     self._guess = self._spawn(self._engines.run(self._engines.stt.transcribe, pcm))
             case Ended(end_ms=end_ms, pcm=pcm):
-                self._outbox.emit(events.SpeechStopped(audio_end_ms=end_ms, item_id=self._item_id))
-                self._take(self._item_id, pcm, respond=self._settings.creates_responses)
+                self._end(end_ms, pcm)
             case _:
                 self._forget_guess()
+
+    def _end(self, end_ms: int, pcm: bytes) -> None:
+        if self._outbox.emit(events.SpeechStopped(audio_end_ms=end_ms, item_id=self._item_id)):
+            unended, self._unended = self._unended, b""
+            self._take(self._item_id, unended + pcm, respond=self._settings.creates_responses)
+        else:
+            self._unended = (self._unended + pcm)[-LONGEST_BYTES:]
 
     def _take(self, item_id: str, pcm: bytes, *, respond: bool) -> None:
         """Make a user item of an utterance."""

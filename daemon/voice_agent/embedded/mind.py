@@ -13,12 +13,13 @@ from voice_agent.embedded.sound import Sound
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Speak ``text``; with ``sound`` instead of the synthesised voice when given."""
+    """Speak ``text``; with ``sound`` instead of the synthesised voice when given, or only ``written``."""
 
     text: str
     sound: Sound | None = None
     delta_bytes: tuple[int, ...] = ()
     late_deltas: int = 0
+    written: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,15 @@ class Call:
     arguments: str
 
 
-Action = Say | Call
+@dataclass(frozen=True, slots=True)
+class End:
+    """End the response otherwise than ``completed``; ``error``: the code in its details."""
+
+    status: str
+    error: str = ""
+
+
+Action = Say | Call | End
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,14 @@ from msgspec.structs import replace
 from voice_agent.embedded.answer import Message, Response, delta_sizes, timed
 from voice_agent.embedded.conversation import Conversation, Entry, Word
 from voice_agent.embedded.engines import Engines
-from voice_agent.embedded.mind import Action, Call, Returned, Said, Say
+from voice_agent.embedded.mind import Action, Call, End, Returned, Said, Say
 from voice_agent.embedded.outbox import Outbox, new_id
 from voice_agent.embedded.settings import Settings
 from voice_agent.embedded.sound import waveform
 from voice_agent.embedded.validation import invalid
 from voice_agent.formats import BYTES_PER_SAMPLE, samples_to_s
 from voice_agent.realtime import events
+from voice_agent.realtime.codec import raw
 from voice_agent.realtime.events import (
     Content,
     ErrorDetail,
@@ -80,9 +81,9 @@ class Responder:
                 "Wait until the response is finished before creating a new one.",
             )
         response = Response(new_id("resp"), settings.spoken if spoken is None else spoken, settings)
-        self._active = response
-        self._emit(events.ResponseCreated(response=response.info("in_progress")))
-        self._task = self._spawn(self._answer(response))
+        if self._emit(events.ResponseCreated(response=response.info("in_progress"))):
+            self._active = response
+            self._task = self._spawn(self._answer(response))
         return None
 
     def cancel(self, response_id: str | None) -> ErrorDetail | None:
@@ -106,13 +107,16 @@ class Responder:
         lines = self._conversation.lines()
         mind, settings = self._engines.mind, response.settings
         actions = await self._engines.run(mind.answer, lines, settings.tools, settings.instructions)
+        end = End("completed")
         for action in actions:
+            if isinstance(action, End):
+                end = action
             await self._perform(response, action)
-        self._finish(response, "completed")
+        self._finish(response, end.status, _details(end))
 
     async def _perform(self, response: Response, action: Action) -> None:
         match action:
-            case Say() if response.spoken:
+            case Say() if response.spoken and not action.written:
                 await self._speak(response, action)
             case Say():
                 await self._write(response, action)
@@ -255,7 +259,7 @@ class Responder:
     def _finish(self, response: Response, status: str, details: StatusDetails | None = None) -> None:
         self._active = self._task = None
         info = response.info(status, details)
-        self._emit(events.ResponseDone(response=replace(info, usage=self._usage(response))))
+        self._emit(events.ResponseDone(response=replace(info, usage=raw(self._usage(response)))))
         self._emit(events.RateLimits(rate_limits=RATE_LIMITS))
 
     def _stop(self, reason: str) -> None:
@@ -273,8 +277,8 @@ class Responder:
 
     # ------------------------------------------------------------------------------- book-keeping
 
-    def _emit(self, event: events.ServerEvent) -> None:
-        self._outbox.emit(event)
+    def _emit(self, event: events.ServerEvent) -> bool:
+        return self._outbox.emit(event)
 
     def _usage(self, response: Response) -> Usage:
         heard = sum(
@@ -290,3 +294,15 @@ class Responder:
             input_token_details=TokenDetails(text_tokens=heard),
             output_token_details=response.tokens,
         )
+
+
+def _details(end: End) -> StatusDetails | None:
+    """Why a response did not complete, as OpenAI says it."""
+    match end.status:
+        case "completed":
+            return None
+        case "failed":
+            error = ErrorDetail(type="server_error", code=end.error or None, message=end.error)
+            return StatusDetails(type="failed", error=error)
+        case _:
+            return StatusDetails(type=end.status, reason=end.error or "max_output_tokens")

@@ -16,7 +16,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from voice_agent.embedded.engines import FRAME_SAMPLES, HEARING_RATE, Engines
-from voice_agent.embedded.mind import Action, Call, Line, Mind, Say, Tool
+from voice_agent.embedded.faults import Fault
+from voice_agent.embedded.mind import Action, Call, End, Line, Mind, Say, Tool
 from voice_agent.embedded.sound import Sound, waveform
 from voice_agent.formats import samples_to_ms
 
@@ -36,7 +37,9 @@ class Turn(Struct, frozen=True, forbid_unknown_fields=True):
 
     ``ms`` and ``wave`` (``counter``, ``tone`` or ``silence``) are the audio of ``say``; without ``ms`` the
     length follows the text. ``delta_bytes``: sizes of audio deltas, cycled; odd and huge ones are allowed.
-    ``late_deltas``: how many more audio deltas leave after the response was cancelled.
+    ``late_deltas``: how many more audio deltas leave after the response was cancelled. ``written``: the
+    answer comes as text although speech was asked for. ``status``: how the response ends once all is said,
+    with the code ``error`` in its details.
     """
 
     heard: str | None = None
@@ -46,26 +49,9 @@ class Turn(Struct, frozen=True, forbid_unknown_fields=True):
     delta_bytes: tuple[Annotated[int, Meta(ge=1)], ...] = ()
     late_deltas: int = 0
     calls: tuple[ScriptedCall, ...] = ()
-
-
-class Fault(Struct, frozen=True, forbid_unknown_fields=True):
-    """One thing that goes wrong on the ``nth`` occurrence of an event in either direction.
-
-    Before the event leaves: ``swallow`` it, ``duplicate`` it or ``replace`` it with ``text``.
-    After it: ``send`` the raw ``text``, ``close`` with ``code`` and ``text``, ``drop`` the socket without a
-    close frame, or ``stall``: send nothing for ``ms`` (for ever when absent).
-    ``after_ms`` postpones the latter four without holding up other events. ``connection``: only on that
-    connection of the server, counted from 1.
-    """
-
-    after: str
-    do: Literal["swallow", "duplicate", "replace", "send", "close", "drop", "stall"]
-    nth: int = 1
-    code: int = 1011
-    text: str = ""
-    ms: int | None = None
-    after_ms: int = 0
-    connection: int | None = None
+    written: bool = False
+    status: Literal["completed", "failed", "incomplete"] = "completed"
+    error: str = ""
 
 
 class Script(Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,6 +60,7 @@ class Script(Struct, frozen=True, forbid_unknown_fields=True):
     ``speech_ms``: where the user speaks, as [start, end] in input milliseconds; empty: wherever it is loud.
     ``loop``: begin again after the last turn. ``shared``: connections continue one another's script.
     ``refuse``: HTTP statuses for the first upgrades. ``pongs``: whether protocol pings are answered.
+    ``faults``: what goes wrong (faults.py), counted anew on each connection.
     """
 
     turns: tuple[Turn, ...] = ()
@@ -158,10 +145,11 @@ class ScriptedMind:
         """What the next turn says and calls."""
         turn = next(self._turns, Turn(say="The script is over."))
         calls = [Call(call.name, msgspec.json.encode(call.arguments).decode()) for call in turn.calls]
-        if not turn.say and calls:
-            return calls
         sound = Sound(turn.ms, turn.wave) if turn.ms is not None else None
-        return [Say(turn.say, sound, turn.delta_bytes, turn.late_deltas), *calls]
+        say = Say(turn.say, sound, turn.delta_bytes, turn.late_deltas, written=turn.written)
+        says = [] if not turn.say and (calls or turn.status != "completed") else [say]
+        ends = [End(turn.status, turn.error)] if turn.status != "completed" else []
+        return [*says, *calls, *ends]
 
 
 class ScriptedEngines:

@@ -9,10 +9,15 @@ from voice_agent.formats import ms_to_samples
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """Deterministic audio. ``counter``: sample k is ``1 + k % 32767``, which shows loss and doubling."""
+    """Deterministic audio.
+
+    ``counter`` counts from ``low`` to ``high`` and begins again, which shows loss, doubling and whose it is.
+    """
 
     ms: int
     wave: str = "tone"
+    low: int = 1
+    high: int = 32767
 
 
 def waveform(sound: Sound, rate: int) -> bytes:
@@ -21,5 +26,6 @@ def waveform(sound: Sound, rate: int) -> bytes:
     if sound.wave == "silence":
         return bytes(2 * count)
     if sound.wave == "counter":
-        return array("h", (1 + k % 32767 for k in range(count))).tobytes()
+        span = sound.high - sound.low + 1
+        return array("h", (sound.low + k % span for k in range(count))).tobytes()
     return array("h", (int(8000 * sin(tau * 440 * k / rate)) for k in range(count))).tobytes()
