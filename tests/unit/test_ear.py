@@ -288,3 +288,12 @@ def test_every_frame_is_shown_as_it_comes_parked_or_not() -> None:
     room.ear.park()
     hear(room, 20)
     assert seen == [Chunk(at, counter(at, FRAME)) for at in (0, 20, 40)]
+
+
+def test_a_long_loss_is_one_loss_however_many_frames_it_had() -> None:
+    room = Room(keep_s=0.2)
+    hear(room, 3000)
+    assert room.ear.statistics().lost == 2800
+    room.ear.listen().take()
+    room.ear.rewind(0)
+    assert room.ear.statistics().lost == 2800
