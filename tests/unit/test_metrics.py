@@ -1,6 +1,13 @@
 """Counters and metrics: what is counted, under which few labels, and how it reads for Prometheus."""
 
+import asyncio
+import re
+import time
+from pathlib import Path
+
 import pytest
+from prometheus_client import REGISTRY
+from prometheus_client.parser import text_string_to_metric_families
 
 from voice_agent.dialogue import (
     AgentSaid,
@@ -17,6 +24,11 @@ from voice_agent.dialogue import (
 )
 from voice_agent.errors import Cause
 from voice_agent.telemetry.counters import FIRST_AUDIO_S, MAX_LABELS, OTHER, Counters, Counts, Distribution
+from voice_agent.telemetry.metrics import Exposition
+from voice_agent.telemetry.snapshot import Allowance, Capture, Device, Link, Snapshot
+from voice_agent.telemetry.table import PREFIX, ROWS
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
 def counted(*facts: Fact) -> Counts:
@@ -109,3 +121,135 @@ def test_a_snapshot_does_not_change_any_more() -> None:
     counters.lost(Cause.DNS)
     counters.live(1.0, renewed=False)
     assert before == Counters().statistics()
+
+
+# ------------------------------------------------------------------------------------- exposition
+
+
+def scraped(snapshot: Snapshot) -> dict[tuple[str, tuple[str, ...]], float]:
+    """Every sample of a page by its name and its labels' values."""
+
+    async def page() -> str:
+        return Exposition(lambda: snapshot).page("")[1].decode()
+
+    return {
+        (sample.name, tuple(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(asyncio.run(page()))
+        for sample in family.samples
+    }
+
+
+def full() -> Snapshot:
+    """Nothing is unknown, so that every metric shows."""
+    counters = Counters(("get_time",))
+    counters.live(0.3, renewed=False)
+    counters(FirstSound(1, 1.2, 1.0))
+    counters(AnswerFailed(1, "failed", ""))
+    counters(ServerFault("malformed", "", ""))
+    counts = counters.statistics()
+    counts.stuck["no_audio"] += 1
+    counts.tokens["input", "audio"] += 7
+    return Snapshot(
+        state="live",
+        counts=counts,
+        link=Link(age_s=10.0, limit_s=3600.0, rtt_s=0.02, silence_s=1.0),
+        capture=Capture(captured_s=10.0, lost_s=0.5),
+        devices={"input": Device(is_open=True, callback_age_s=0.01), "output": Device()},
+        allowance=Allowance(audio_s=1.0, audio_limit_s=60.0, tokens=7, tokens_limit=100),
+        components={"uplink": True, "sender": False},
+        troubles={"uplink": 0, "sender": 2},
+    )
+
+
+def test_figures_read_as_prometheus_wants_them() -> None:
+    page = scraped(full())
+    assert page[PREFIX + "session_state", ("live",)] == 1
+    assert page[PREFIX + "session_state", ("parked",)] == 0
+    assert page[PREFIX + "component_up", ("uplink",)] == 1
+    assert page[PREFIX + "component_up", ("sender",)] == 0
+    assert page[PREFIX + "component_troubles_total", ("sender",)] == 2
+    assert page[PREFIX + "capture_lost_seconds_total", ()] == 0.5
+    assert page[PREFIX + "disconnects_total", ("dns",)] == 0
+    assert page[PREFIX + "tokens_total", ("input", "audio")] == 7
+    assert page[PREFIX + "tool_calls_total", ("ok", "get_time")] == 0, "labels are sorted"
+    assert page[PREFIX + "device_callback_age_seconds", ("input",)] == 0.01
+    assert page[PREFIX + "asyncio_tasks", ()] == 1
+    assert page[PREFIX + "threads", ()] >= 1
+    assert page["process_open_fds", ()] > 0
+
+
+def test_a_histogram_counts_upwards() -> None:
+    page = scraped(full())
+    name = PREFIX + "first_audio_seconds"
+    buckets = [value for (sample, _), value in page.items() if sample == name + "_bucket"]
+    assert buckets == sorted(buckets)
+    assert page[name + "_bucket", ("1.0",)] == 0
+    assert (
+        page[name + "_bucket", ("1.5",)]
+        == page[name + "_bucket", ("+Inf",)]
+        == page[name + "_count", ()]
+        == 1
+    )
+    assert page[name + "_sum", ()] == 1.2
+
+
+def test_what_is_not_known_is_not_exported() -> None:
+    page = scraped(Snapshot(devices={"input": Device()}))
+    names = {name.removeprefix(PREFIX) for name, _ in page}
+    unknown = {"session_age_seconds", "heartbeat_rtt_seconds", "allowance_limit_tokens"}
+    assert not names & {*unknown, "device_callback_age_seconds"}
+
+
+def test_a_page_has_few_series_and_is_made_in_few_milliseconds() -> None:
+    async def fastest_ms() -> float:
+        exposition = Exposition(full)
+        times = []
+        for _ in range(20):
+            began = time.perf_counter()
+            exposition.page("")
+            times.append(time.perf_counter() - began)
+        return min(times) * 1000
+
+    assert len(scraped(full())) < 250
+    assert asyncio.run(fastest_ms()) < 5
+
+
+def test_the_format_that_is_asked_for_is_given() -> None:
+    async def page() -> tuple[str, bytes]:
+        return Exposition(full).page("application/openmetrics-text; version=1.0.0,text/plain;q=0.5")
+
+    kind, body = asyncio.run(page())
+    assert kind.startswith("application/openmetrics-text")
+    assert body.endswith(b"# EOF\n")
+    assert b"# UNIT voice_agent_reconnect_seconds seconds" in body
+
+
+def test_nothing_is_registered_where_others_would_find_it() -> None:
+    before = {family.name for family in REGISTRY.collect()}
+    Exposition(full)
+    assert {family.name for family in REGISTRY.collect()} == before
+
+
+def test_names_follow_the_conventions() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS)
+    for row in ROWS:
+        assert re.fullmatch(r"[a-z][a-z_]*[a-z]", row.name)
+        assert row.name.endswith("_total") == (row.kind == "counter"), row.name
+        assert row.help.endswith("."), row.name
+        assert not {"ms", "minutes", "percent"} & set(row.name.split("_")), row.name
+
+
+def test_the_document_lists_exactly_what_is_exported() -> None:
+    listed = [tuple(cell.strip(" `") for cell in line.split("|")[1:-1]) for line in _rows("voice_agent_")]
+    assert listed == [
+        (PREFIX + row.name, row.kind, row.unit, ", ".join(row.labels), row.help) for row in ROWS
+    ]
+    names = {name for name, _ in scraped(full())}
+    of_the_process = {name for name in names if name.startswith("process_")}
+    assert {line.split("|")[1].strip(" `") for line in _rows("process_")} == of_the_process
+    bare = {re.sub("_(bucket|sum|count)$", "", name) for name in names - of_the_process}
+    assert bare == {PREFIX + row.name for row in ROWS}, "every metric is read without a fault"
+
+
+def _rows(prefix: str) -> list[str]:
+    return [line for line in DOCUMENT.read_text().splitlines() if line.startswith(f"| `{prefix}")]

@@ -69,6 +69,9 @@ def clashes(config: Config, reported: set[str]) -> Iterator[Problem]:
             yield Problem(f"tools.weather.{name}", "is not a web address", "write https://host/path")
     if config.reconnect.first_s > config.reconnect.cap_s:
         yield Problem("reconnect.first_s", "is above reconnect.cap_s", "make it smaller")
+    if not _is_loopback_address(config.metrics.address):
+        remedy = "write 127.0.0.1 or ::1; a collector elsewhere needs a proxy that knows who may ask"
+        yield Problem("metrics.address", "is not an IP address within this machine", remedy)
 
 
 def _kind_clashes(provider: Provider) -> Iterator[Problem]:
@@ -140,7 +143,11 @@ def _split(url: str, *schemes: str) -> SplitResult | None:
 
 
 def _is_loopback(host: str) -> bool:
+    return _is_loopback_address(host) or host == "localhost" or host.endswith(".localhost")
+
+
+def _is_loopback_address(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        return False

@@ -261,6 +261,18 @@ class Cues(Struct, frozen=True):
     ] = "auto"
 
 
+class Metrics(Struct, frozen=True):
+    """Figures for Prometheus, at http://address:port/metrics."""
+
+    enabled: Annotated[bool, Meta(description="Whether they are served")] = True
+    address: Annotated[
+        str, Meta(description="IP address to listen on: one of this machine's own, as 127.0.0.1 or ::1")
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port to listen on; 0: any free one, which the log names")
+    ] = 9477
+
+
 class Log(Struct, frozen=True):
     """What is written to stderr."""
 
@@ -286,4 +298,5 @@ class Config(Struct, frozen=True):
     reconnect: Reconnect = Reconnect()
     budget: Budget = Budget()
     cues: Cues = Cues()
+    metrics: Metrics = Metrics()
     log: Log = Log()

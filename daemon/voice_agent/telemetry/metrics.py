@@ -1,0 +1,71 @@
+"""The table of metrics in the words of Prometheus, made at scrape time. The only importer of its client.
+
+Nothing is registered outside of the registry made here.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from voice_agent.telemetry.counters import Distribution
+from voice_agent.telemetry.snapshot import Snapshot
+from voice_agent.telemetry.table import PREFIX, ROWS, Figures, Reading, Row
+
+
+class Exposition(Collector):
+    """Pages for Prometheus; ``read`` is asked for a snapshot at every scrape, on the event loop."""
+
+    def __init__(self, read: Callable[[], Snapshot]) -> None:
+        self._read = read
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)  # memory, files, start: under their usual names
+
+    def page(self, accept: str) -> tuple[str, bytes]:
+        """Content type and text, in the format that the header ``Accept`` asks for."""
+        encode, content_type = choose_encoder(accept)
+        return content_type, encode(self._registry)
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: the registry would otherwise ask for a snapshot before the daemon is complete."""
+        yield from ()
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics, for the registry."""
+        now = self._read()
+        for row in ROWS:
+            yield _family(row, row.read(now))
+
+
+def _family(row: Row, reading: Reading) -> Metric:
+    name = PREFIX + row.name
+    if isinstance(reading, Distribution):
+        histogram = HistogramMetricFamily(name, row.help, unit=row.unit)
+        histogram.add_metric([], _buckets(reading), reading.total)
+        return histogram
+    kind = CounterMetricFamily if row.kind == "counter" else GaugeMetricFamily
+    family = kind(name, row.help, labels=row.labels, unit=row.unit)
+    for labels, value in _samples(reading):
+        family.add_metric(labels, value)
+    return family
+
+
+def _samples(reading: Figures) -> Iterator[tuple[list[str], float]]:
+    match reading:
+        case None:
+            return
+        case Mapping():
+            for labels, value in reading.items():
+                yield [labels] if isinstance(labels, str) else list(labels), value
+        case _:
+            yield [], reading
+
+
+def _buckets(distribution: Distribution) -> list[tuple[str, float]]:
+    bounds = [*map(floatToGoString, distribution.bounds), "+Inf"]
+    return list(zip(bounds, accumulate(distribution.counts), strict=True))

@@ -1,0 +1,95 @@
+"""How the daemon is at one moment, in plain numbers: what the agent fills and metrics read.
+
+Durations are in seconds and sound is, too. A figure that is not known is ``None`` and is not exported.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from voice_agent.telemetry.counters import Counts
+
+State = Literal["connecting", "live", "parked", "waiting", "refused", "exhausted"]
+"""``waiting``: for the next attempt; ``refused``: the same, and only people can cure it; ``exhausted``: the
+day's allowance is used up."""
+
+STATES: tuple[State, ...] = get_args(State)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The live session's connection."""
+
+    age_s: float | None = None
+    """Since the server confirmed the session."""
+    limit_s: float | None = None
+    """The age at which the server is expected to end it."""
+    rtt_s: float | None = None
+    """Of the last WebSocket ping that was answered."""
+    silence_s: float | None = None
+    """Since anything came from the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """Sound on its way from the microphone to the server."""
+
+    captured_s: float = 0.0
+    lost_s: float = 0.0
+    resent_s: float = 0.0
+    streamed_s: float = 0.0
+    backlog_s: float = 0.0
+    """Captured and not sent yet, now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Playout:
+    """Sound on its way to the loudspeaker."""
+
+    played_s: float = 0.0
+    flushed_s: float = 0.0
+    lost_s: float = 0.0
+    gaps: int = 0
+    gap_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One direction of the sound devices."""
+
+    is_open: bool = False
+    callback_age_s: float | None = None
+    callback_errors: int = 0
+    xruns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What the day has used; a limit of ``None`` is none."""
+
+    audio_s: float = 0.0
+    audio_limit_s: float | None = None
+    tokens: int = 0
+    tokens_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All of it."""
+
+    state: State = "connecting"
+    counts: Counts = field(default_factory=Counts)
+    link: Link = Link()
+    capture: Capture = Capture()
+    playout: Playout = Playout()
+    devices: Mapping[str, Device] = field(default_factory=dict)
+    """By direction: ``input``, ``output``."""
+    device_openings: int = 0
+    device_calls_abandoned: int = 0
+    allowance: Allowance = Allowance()
+    components: Mapping[str, bool] = field(default_factory=dict)
+    """Whether each is up."""
+    troubles: Mapping[str, int] = field(default_factory=dict)
+    """How often each component was found hanging or had ended."""
+    lag_s: float = 0.0
+    worst_lag_s: float = 0.0

@@ -1,0 +1,212 @@
+"""The metrics' web server: what it answers, and what clients that mean no good can have of it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from voice_agent.telemetry import http
+from voice_agent.telemetry.http import MAX_CONNECTIONS, MAX_REQUEST_BYTES, CannotListen, HttpServer
+
+
+def render(accept: str) -> tuple[str, bytes]:
+    return "text/plain", f"accept={accept}\n".encode()
+
+
+@asynccontextmanager
+async def serving(page: http.Render = render) -> AsyncIterator[int]:
+    """A server's port."""
+    server = HttpServer("127.0.0.1", 0, page)
+    task = asyncio.create_task(server.run())
+    while server.address is None:
+        await asyncio.sleep(0)
+    try:
+        yield server.address[1]
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled(), task.exception()
+
+
+async def ask(port: int, request: str) -> tuple[str, str]:
+    """Head and body of the answer; empty if there is none."""
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(request.encode())
+            answer = (await reader.read()).decode()
+        except ConnectionError:
+            answer = ""
+        finally:
+            writer.close()
+    head, _, body = answer.partition("\r\n\r\n")
+    return head, body
+
+
+def play(scene: Callable[[int], Awaitable[None]], page: http.Render = render) -> None:
+    async def run() -> None:
+        async with serving(page) as port:
+            await scene(port)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("request_text", "status", "body"),
+    [
+        ("GET /metrics HTTP/1.1\r\nHost: x\r\naccept: text/plain\r\n\r\n", "200 OK", "accept=text/plain\n"),
+        ("GET /metrics?x=1 HTTP/1.0\r\n\r\n", "200 OK", "accept=\n"),
+        ("HEAD /metrics HTTP/1.1\r\n\r\n", "200 OK", ""),
+        ("GET /healthz HTTP/1.1\r\n\r\n", "200 OK", "ok\n"),
+        ("GET / HTTP/1.1\r\n\r\n", "404 Not Found", "Not Found\n"),
+        (
+            "POST /metrics HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+            "405 Method Not Allowed",
+            "Method Not Allowed\n",
+        ),
+        ("hello\r\n\r\n", "400 Bad Request", "Bad Request\n"),
+        ("GET /metrics SMTP\r\n\r\n", "400 Bad Request", "Bad Request\n"),
+    ],
+)
+def test_a_request_gets_its_answer(request_text: str, status: str, body: str) -> None:
+    async def scene(port: int) -> None:
+        head, told = await ask(port, request_text)
+        assert head.startswith(f"HTTP/1.1 {status}\r\n")
+        assert "Connection: close" in head
+        assert told == body
+
+    play(scene)
+
+
+def test_the_head_alone_states_the_length_that_the_whole_has() -> None:
+    async def scene(port: int) -> None:
+        whole, body = await ask(port, "GET /metrics HTTP/1.1\r\n\r\n")
+        head, nothing = await ask(port, "HEAD /metrics HTTP/1.1\r\n\r\n")
+        assert head == whole
+        assert f"Content-Length: {len(body)}" in whole
+        assert nothing == ""
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    "request_text", ["GET /metrics HTTP/1.1\r\n" + "x" * (2 * MAX_REQUEST_BYTES), "GET /"]
+)
+def test_a_client_that_says_too_much_or_too_little_is_left(
+    monkeypatch: pytest.MonkeyPatch, request_text: str
+) -> None:
+    monkeypatch.setattr(http, "REQUEST_S", 0.1)
+
+    async def scene(port: int) -> None:
+        assert await ask(port, request_text) == ("", "")
+        head, _ = await ask(port, "GET /healthz HTTP/1.1\r\n\r\n")
+        assert "200 OK" in head
+
+    play(scene)
+
+
+def test_silent_clients_hold_others_up_only_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "REQUEST_S", 0.3)
+    monkeypatch.setattr(http, "PACE_S", 0.001)
+
+    async def scene(port: int) -> None:
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2 * MAX_CONNECTIONS)]
+        clients = [task for task in asyncio.all_tasks() if task.get_name() == "http-client"]
+        assert len(clients) <= MAX_CONNECTIONS
+        head, _ = await ask(port, "GET /healthz HTTP/1.1\r\n\r\n")
+        assert "200 OK" in head
+        for _, writer in silent:
+            writer.close()
+
+    play(scene)
+
+
+def test_a_client_that_does_not_read_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "REQUEST_S", 0.2)
+
+    async def scene(port: int) -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as lazy:
+            lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            lazy.setblocking(False)
+            await loop.sock_connect(lazy, ("127.0.0.1", port))
+            await loop.sock_sendall(lazy, b"GET /metrics HTTP/1.1\r\n\r\n")
+            async with asyncio.timeout(10):
+                while not (clients := _clients()):
+                    await asyncio.sleep(0)
+                await asyncio.wait(clients)
+
+    play(scene, lambda _: ("text/plain", b"x" * 50_000_000))
+
+
+def _clients() -> set[asyncio.Task[None]]:
+    return {task for task in asyncio.all_tasks() if task.get_name() == "http-client"}
+
+
+def test_a_flood_of_connections_is_taken_at_our_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "PACE_S", 0.02)
+    pages: list[str] = []
+
+    def page(accept: str) -> tuple[str, bytes]:
+        pages.append(accept)
+        return "text/plain", b"page"
+
+    async def scene(port: int) -> None:
+        async def hammer() -> None:
+            while True:
+                await ask(port, "GET /metrics HTTP/1.1\r\n\r\n")
+
+        flood = [asyncio.create_task(hammer()) for _ in range(20)]
+        await asyncio.sleep(0.5)
+        for task in flood:
+            task.cancel()
+        await asyncio.wait(flood)
+
+    play(scene, page)
+    assert 1 <= len(pages) <= 30
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    async def run() -> None:
+        async with serving() as port:
+            with pytest.raises(CannotListen, match=f"127.0.0.1:{port}: Address already in use"):
+                await HttpServer("127.0.0.1", port, render).run()
+
+    asyncio.run(run())
+
+
+def test_it_listens_on_the_other_loopback_too() -> None:
+    async def run() -> None:
+        try:
+            socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        except OSError:
+            pytest.skip("there is no IPv6 here")
+        server = HttpServer("::1", 0, render)
+        task = asyncio.create_task(server.run())
+        while server.address is None:
+            await asyncio.sleep(0)
+        assert server.address[0] == "::1"
+        task.cancel()
+        await asyncio.wait([task])
+
+    asyncio.run(run())
+
+
+def test_a_bug_in_the_page_ends_the_server_and_is_no_secret() -> None:
+    def broken(_: str) -> tuple[str, bytes]:
+        raise KeyError("a bug")
+
+    async def run() -> None:
+        server = HttpServer("127.0.0.1", 0, broken)
+        task = asyncio.create_task(server.run())
+        while server.address is None:
+            await asyncio.sleep(0)
+        await ask(server.address[1], "GET /metrics HTTP/1.1\r\n\r\n")
+        await asyncio.wait([task], timeout=5)
+        error = task.exception()
+        assert isinstance(error, ExceptionGroup)
+        assert error.subgroup(KeyError)
+
+    asyncio.run(run())
