@@ -10,8 +10,11 @@ from voice_agent.dialogue import (
     AnswerFailed,
     Fact,
     FirstSound,
+    Restored,
     ServerFault,
     Silenced,
+    Stuck,
+    TokensUsed,
     ToolAnswered,
     ToolCalled,
     TurnStarted,
@@ -32,6 +35,9 @@ FACTS: tuple[Fact, ...] = (
     ToolAnswered(1, "get_weather", ok=True, seconds=0.1),
     AnswerDropped(1, 480),
     AnswerFailed(1, "failed", "overloaded"),
+    Stuck(1, "no_response", "asked"),
+    Restored(3, 400),
+    TokensUsed(1, 10, 20, 5, 30, 40),
     ServerFault("complaint", "invalid_value", "no such voice"),
 )
 

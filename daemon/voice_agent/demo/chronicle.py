@@ -13,6 +13,7 @@ from voice_agent.dialogue import (
     AnswerFailed,
     Fact,
     FirstSound,
+    Restored,
     ServerFault,
     Silenced,
     ToolAnswered,
@@ -81,6 +82,8 @@ class Chronicle:
                 self.turns.append(Turn(number, at_s))
             case ServerFault():
                 self.faults.append(fact)
+            case Restored():
+                pass  # belongs to no turn
             case _:
                 turn = self.turn(fact.turn)
                 if turn is not None:

@@ -1,14 +1,18 @@
 """The core: turns, answers, barge-in and tools. Decides in values; performs no I/O and reads no clock.
 
-* ``values``: what enters (``Moment``) and what leaves (commands and facts).
-* ``answers``: each response's turn, items and words.
-* ``playout``: which item stands where in the playout, hence what was heard.
-* ``requests``: when the model may be asked to speak.
-* ``calls``: tool calls, answered once each.
-* ``core``: ``Dialogue``, which composes them.
+* ``values``: what enters (``Moment``) and what leaves (commands and facts); ``carried``: what is handed on.
+* ``memory``: what was said, in words; outlives connections.
+* books: ``answers`` (each response's turn, items and words), ``playout`` (which item stands where, hence what
+  was heard), ``questions`` (what the user asked, and where it lies in the captured sound), ``requests`` (when
+  the model may be asked to speak), ``calls`` (tool calls, answered once each); ``books``: all of them.
+* rules: ``turns`` (the user), ``answering`` (the model), ``patience`` (nobody), ``carry`` and ``restore``
+  (from connection to connection).
+* ``core``: ``Dialogue``, which hands out.
 """
 
+from voice_agent.dialogue.carried import Carried
 from voice_agent.dialogue.core import Dialogue, State
+from voice_agent.dialogue.memory import Memory
 from voice_agent.dialogue.values import (
     Abandon,
     AgentSaid,
@@ -20,12 +24,15 @@ from voice_agent.dialogue.values import (
     Granted,
     Moment,
     Play,
+    Restored,
     RunTool,
     Send,
     ServerFault,
     Silence,
     Silenced,
+    Stuck,
     Tell,
+    TokensUsed,
     ToolAnswered,
     ToolCall,
     ToolCalled,
@@ -40,20 +47,25 @@ __all__ = [
     "AgentSaid",
     "AnswerDropped",
     "AnswerFailed",
+    "Carried",
     "Command",
     "Dialogue",
     "Fact",
     "FirstSound",
     "Granted",
+    "Memory",
     "Moment",
     "Play",
+    "Restored",
     "RunTool",
     "Send",
     "ServerFault",
     "Silence",
     "Silenced",
     "State",
+    "Stuck",
     "Tell",
+    "TokensUsed",
     "ToolAnswered",
     "ToolCall",
     "ToolCalled",

@@ -27,10 +27,19 @@ class Words:
 
 @dataclass(slots=True)
 class Answer:
-    """One response. ``over``: the server has ended it."""
+    """One response. ``over``: the server has ended it, or never began it. ``ended``: its end was dealt with.
+
+    ``sounded``: some of its audio was played. ``worked``: it holds more than messages, such as calls.
+    ``last_at``: when something of it arrived, ``cancelled_at``: when we lost patience (monotonic seconds).
+    """
 
     turn: int
     over: bool = False
+    ended: bool = False
+    sounded: bool = False
+    worked: bool = False
+    last_at: float = 0.0
+    cancelled_at: float | None = None
     words: dict[str, Words] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
     call_names: dict[str, str] = field(default_factory=dict)
@@ -58,6 +67,7 @@ class Answer:
             self.call_names[known(event.item.call_id)] = known(event.item.name)
         elif event.item.type == "message" and event.item.id:
             self.messages.append(known(event.item.id))
+        self.worked |= event.item.type != "message"
 
     def unheard_messages(self) -> list[str]:
         """Announced messages of which nothing has been told as heard."""
@@ -74,9 +84,16 @@ class Answers:
     def __init__(self) -> None:
         self._answers: dict[str, Answer] = {}
 
-    def begin(self, response_id: str, turn: int) -> Answer:
-        """Enter a response that was announced."""
-        return keep_recent(self._answers, response_id, Answer(turn))
+    def begin(self, response_id: str, turn: int, *, now: float) -> Answer:
+        """Enter a response that was announced; one that came without announcement keeps its turn."""
+        answer = self._answers.get(response_id) or keep_recent(self._answers, response_id, Answer(turn))
+        answer.over, answer.last_at = answer.ended, now
+        return answer
+
+    def progress(self, response_id: str, *, now: float) -> None:
+        """Something of a response arrived."""
+        if (answer := self._answers.get(response_id)) is not None:
+            answer.last_at = now
 
     def find(self, response_id: str, turn: int) -> Answer:
         """The response with this id; one that was never announced belongs to ``turn``."""

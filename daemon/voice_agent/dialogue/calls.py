@@ -10,6 +10,12 @@ from dataclasses import dataclass, field
 from voice_agent.dialogue.answers import keep_recent
 from voice_agent.dialogue.values import ToolCall
 
+MAX_CONCURRENT = 8
+"""Calls of one response that run at the same time: a model that wants more of a small device is confused."""
+
+PATIENCE_S = 60.0
+"""A call without an outcome: tools have shorter limits of their own, so whoever runs them is stuck."""
+
 
 @dataclass(slots=True)
 class _Batch:
@@ -19,11 +25,18 @@ class _Batch:
     cancelled: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    call: ToolCall
+    response_id: str
+    deadline: float
+
+
 class ToolCalls:
     """The calls of this connection, by response."""
 
     def __init__(self) -> None:
-        self._calls: dict[str, tuple[ToolCall, str]] = {}
+        self._calls: dict[str, _Running] = {}
         self._seen: dict[str, None] = {}
         self._batches: dict[str, _Batch] = {}
 
@@ -32,12 +45,30 @@ class ToolCalls:
         """Some call is not answered yet."""
         return bool(self._calls)
 
-    def begin(self, call: ToolCall, response_id: str) -> bool:
+    @property
+    def deadline(self) -> float | None:
+        """When the call that began first has lasted too long (monotonic seconds)."""
+        return min((running.deadline for running in self._calls.values()), default=None)
+
+    def overdue(self, now: float) -> list[ToolCall]:
+        """Calls that have lasted too long."""
+        return [running.call for running in self._calls.values() if now >= running.deadline]
+
+    def pending_in(self, turn: int) -> bool:
+        """Whether a call of ``turn``, or the request for speech that follows its batch, is still to come."""
+        return any(batch.turn == turn and not batch.cancelled for batch in self._batches.values())
+
+    def crowded(self, response_id: str) -> bool:
+        """Whether no more calls of this response may run now."""
+        batch = self._batches.get(response_id)
+        return batch is not None and len(batch.pending) > MAX_CONCURRENT
+
+    def begin(self, call: ToolCall, response_id: str, *, now: float) -> bool:
         """Enter a call; false if it was seen before (servers announce a call in several events)."""
         if call.call_id in self._seen:
             return False
         keep_recent(self._seen, call.call_id, None)
-        self._calls[call.call_id] = (call, response_id)
+        self._calls[call.call_id] = _Running(call, response_id, now + PATIENCE_S)
         self._batches.setdefault(response_id, _Batch(call.turn)).pending.add(call.call_id)
         return True
 
@@ -49,11 +80,10 @@ class ToolCalls:
 
     def answered(self, call_id: str) -> tuple[ToolCall, int | None] | None:
         """Strike out a call: the call, and the turn in which to ask for speech if its batch is done."""
-        if (entry := self._calls.pop(call_id, None)) is None:
+        if (running := self._calls.pop(call_id, None)) is None:
             return None
-        call, response_id = entry
-        self._batches[response_id].pending.discard(call_id)
-        return call, self._completed(response_id)
+        self._batches[running.response_id].pending.discard(call_id)
+        return running.call, self._completed(running.response_id)
 
     def response_over(self, response_id: str, *, cancelled: bool) -> int | None:
         """The response has ended: the turn in which to ask for speech if its batch is done."""

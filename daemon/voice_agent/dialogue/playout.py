@@ -12,12 +12,17 @@ involved, so an underrun or a slow device cannot make the number wrong.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from voice_agent.dialogue.memory import Key
 from voice_agent.formats import BYTES_PER_SAMPLE
 
 
 @dataclass(slots=True)
 class Utterance:
-    """The audio of one item's content part. ``complete``: the server has sent all of it."""
+    """The audio of one item's content part. ``complete``: the server has sent all of it.
+
+    One with a ``key`` is *foreign*: it came over an earlier connection, so that this server knows nothing of
+    it; ``key`` and ``text`` are its line in the memory, and ``broken`` says that more of it was to come.
+    """
 
     item_id: str
     content_index: int
@@ -25,7 +30,15 @@ class Utterance:
     turn: int
     spans: list[tuple[int, int]] = field(default_factory=list)
     complete: bool = False
+    key: Key | None = None
+    text: str = field(default="", repr=False)
+    broken: bool = False
     _odd: bytes = b""
+
+    @property
+    def foreign(self) -> bool:
+        """An earlier connection brought it."""
+        return self.key is not None
 
     @property
     def begin(self) -> int:
@@ -76,7 +89,8 @@ class Playout:
     def find(self, item_id: str, content_index: int) -> Utterance | None:
         """The utterance of an item's content part, if it is still in the book."""
         for utterance in reversed(self._utterances):
-            if utterance.item_id == item_id and utterance.content_index == content_index:
+            same = utterance.item_id == item_id and utterance.content_index == content_index
+            if same and not utterance.foreign:
                 return utterance
         return None
 
@@ -87,7 +101,7 @@ class Playout:
     def complete(self, response_id: str) -> None:
         """The server has finished this response: none of its utterances will grow."""
         for utterance in self._utterances:
-            if utterance.response_id == response_id:
+            if utterance.response_id == response_id and not utterance.foreign:
                 utterance.complete = True
 
     def take_finished(self, played: int) -> list[Utterance]:

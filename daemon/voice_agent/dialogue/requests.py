@@ -12,8 +12,14 @@ from voice_agent.realtime.events import CreateResponse
 REFUSED_PAUSE_S = 1.0
 """A refused request waits this long, unless a response ends before: no tight loop."""
 
-PATIENCE_S = 10.0
-"""A request that is neither granted nor refused within this time is taken for lost."""
+PATIENCE_S = 20.0
+"""A request that is neither granted nor refused within this time is taken for lost: the server is stuck."""
+
+MAX_BUSY = 5
+"""So often in a row a server may be busy with responses that we know nothing of."""
+
+MAX_REJECTED = 4
+"""A request that is rejected for another reason is repeated three times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,8 @@ class ResponseRequests:
         self._wanted_for: int | None = None
         self._not_before = 0.0
         self._count = 0
+        self._busy = 0
+        self._rejected = 0
 
     @property
     def pending(self) -> bool:
@@ -44,14 +52,34 @@ class ResponseRequests:
             return self._asked.at + PATIENCE_S
         return self._not_before if self._wanted_for is not None else None
 
-    def want(self, turn: int) -> None:
-        """The model should speak in ``turn``."""
+    @property
+    def hopeless(self) -> bool:
+        """The server refuses again and again."""
+        return self._busy >= MAX_BUSY or self._rejected >= MAX_REJECTED
+
+    def give_up(self) -> None:
+        """Want nothing more."""
+        self._wanted_for = None
+        self._busy = self._rejected = 0
+
+    def pending_in(self, turn: int) -> bool:
+        """Whether a request for ``turn`` is wanted or outstanding."""
+        return self._wanted_for == turn or (self._asked is not None and self._asked.turn == turn)
+
+    def want(self, turn: int, not_before: float = 0.0) -> None:
+        """The model should speak in ``turn``, but not be asked before a moment (monotonic seconds)."""
         self._wanted_for = turn
+        self._not_before = max(self._not_before, not_before)
+
+    def take_lost(self, now: float) -> int | None:
+        """Forget the outstanding request if it has waited too long: the turn that it was for."""
+        if self._asked is None or now < self._asked.at + PATIENCE_S:
+            return None
+        asked, self._asked = self._asked, None
+        return asked.turn
 
     def next_request(self, turn: int, *, now: float) -> CreateResponse | None:
         """The event to send, when nothing outstanding forbids it. The caller sees the server free."""
-        if self._asked and now >= self._asked.at + PATIENCE_S:
-            self._asked = None
         if self._wanted_for is not None and self._wanted_for != turn:
             self._wanted_for = None
         if self._wanted_for is None or self._asked or now < self._not_before:
@@ -64,6 +92,7 @@ class ResponseRequests:
     def take_granted(self) -> int | None:
         """A response began: the turn that had asked for one, if any had."""
         asked, self._asked = self._asked, None
+        self._busy = self._rejected = 0
         return asked.turn if asked else None
 
     def was_refused(self, event_id: str | None, *, busy: bool, now: float) -> bool:
@@ -72,9 +101,11 @@ class ResponseRequests:
         if asked is None or not (event_id == asked.event_id or (busy and not event_id)):
             return False
         self._asked = None
-        if busy:
+        self._busy += busy
+        self._rejected += not busy
+        if self._wanted_for is None:
             self._wanted_for = asked.turn
-            self._not_before = now + REFUSED_PAUSE_S
+        self._not_before = max(self._not_before, now + REFUSED_PAUSE_S)
         return True
 
     def server_is_free(self) -> None:

@@ -192,6 +192,44 @@ class AnswerFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Stuck:
+    """The conversation did not move on, and something was done about it. Few stable words, for counters.
+
+    ``kind``: endless_speech, no_response, no_progress, no_audio, failed, tool, refused. ``remedy``:
+    committed, asked, asked_again, cancelled, answered, abandoned.
+    """
+
+    turn: int
+    kind: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A new connection was told what was said before it."""
+
+    turns: int
+    chars: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokensUsed:
+    """What a response cost, in tokens. ``input_cached`` are part of the input, and cheaper."""
+
+    turn: int
+    input_text: int
+    input_audio: int
+    input_cached: int
+    output_text: int
+    output_audio: int
+
+    @property
+    def total(self) -> int:
+        """Both directions."""
+        return self.input_text + self.input_audio + self.output_text + self.output_audio
+
+
+@dataclass(frozen=True, slots=True)
 class ServerFault:
     """The server reported an error, or sent something that is none of the protocol's events."""
 
@@ -211,5 +249,8 @@ Fact = (
     | ToolAnswered
     | AnswerDropped
     | AnswerFailed
+    | Stuck
+    | Restored
+    | TokensUsed
     | ServerFault
 )

@@ -8,14 +8,18 @@ from operator import or_
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from voice_agent.realtime import events
 from voice_agent.realtime.events import (
     AudioFormat,
     ClientEvent,
     Malformed,
+    ResponseInfo,
     ServerEvent,
     Unrecognised,
+    Usage,
+    Wire,
 )
 
 MAX_FRAME_BYTES = 32 * 1024 * 1024
@@ -82,6 +86,27 @@ def _explain(frame: str | bytes, error: Exception, types: frozenset[str]) -> Unr
     return Malformed(type=kind, reason=str(error)) if kind in types else Unrecognised(type=kind)
 
 
+# --------------------------------------------------------------------------------- JSON inside events
+
+
+def raw(value: Wire) -> Raw:
+    """A value as the JSON text that some fields hold."""
+    return Raw(_encoder.encode(value))
+
+
+_usage_decoder = msgspec.json.Decoder(Usage)
+
+
+def usage_of(response: ResponseInfo) -> Usage | None:
+    """What a response cost; ``None`` when the server does not say, or not in the protocol's shape."""
+    if not isinstance(response.usage, Raw):
+        return None
+    try:
+        return _usage_decoder.decode(response.usage)
+    except msgspec.DecodeError:
+        return None
+
+
 # ----------------------------------------------------------------------------- effective formats
 
 
@@ -105,7 +130,7 @@ class _Effective(msgspec.Struct):
 _effective_decoder = msgspec.json.Decoder(_Effective)
 
 
-def effective_rates(session: msgspec.Raw) -> tuple[int | None, int | None]:
+def effective_rates(session: Raw) -> tuple[int | None, int | None]:
     """Input and output rate in Hz that a server's session object states; ``None`` if none or absurd."""
     try:
         audio = _effective_decoder.decode(session).audio

@@ -82,14 +82,17 @@ class Usage(Wire, frozen=True):
 
 
 class ResponseInfo(Wire, frozen=True):
-    """A response's state. ``status``: in_progress, completed, cancelled, incomplete or failed."""
+    """A response's state. ``status``: in_progress, completed, cancelled, incomplete or failed.
+
+    ``usage``: a ``Usage`` as JSON text, since a bill in an odd shape must not hide the end of a response.
+    """
 
     id: str = ""
     object: str | UnsetType = UNSET
     status: str | None = None
     status_details: StatusDetails | None = None
     output: list[Item] = []
-    usage: Usage | None = None
+    usage: Raw | UnsetType = UNSET
     conversation_id: str | None | UnsetType = UNSET
     output_modalities: list[str] | UnsetType = UNSET
 
@@ -484,6 +487,14 @@ class RateLimits(ServerEvent, frozen=True, tag="rate_limits.updated"):
     """Quota left; informative."""
 
     rate_limits: Raw = Raw(b"[]")
+
+
+def response_of(event: ServerEvent) -> str | None:
+    """The id of the response that an event is a piece of; ``None`` for all other events."""
+    match event:
+        case OutputDelta() | OutputItemAdded() | OutputItemDone() | ContentPartAdded() | ContentPartDone():
+            return event.response_id
+    return None
 
 
 # ------------------------------------------------------------------------------- outside the list

@@ -6,11 +6,12 @@ and samples (2026), and behaviour observed on live servers where the documentati
 """
 
 from dataclasses import dataclass, field, replace
-from enum import Enum
+from enum import Enum, StrEnum
 from urllib.parse import quote
 
 from msgspec import UNSET, Raw
 
+from voice_agent.errors import Cause
 from voice_agent.realtime.events import (
     EMPTY_OBJECT,
     AudioConfig,
@@ -26,6 +27,17 @@ from voice_agent.realtime.events import (
 )
 
 
+class History(StrEnum):
+    """How a new session learns what was said before it."""
+
+    ITEMS = "items"
+    """One item for each thing that was said, under its speaker's role."""
+    RECAP = "recap"
+    """One message of the user that tells it all: the server refuses items in the assistant's name."""
+    NONE = "none"
+    """Not at all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Provider:
     """How to reach and how to treat one kind of server.
@@ -33,7 +45,9 @@ class Provider:
     ``url`` is a template over the fields of ``Place``. Rates are in Hz. ``silent_output_rate`` is what a
     server sends when its session object states no rate. ``server_tools``: functions named ``web_search``
     and ``file_search`` run on the server and must never be answered. ``heartbeat_s``: WebSocket pings, or
-    none for servers that were seen not to answer them.
+    none for servers that were seen not to answer them. ``session_max_s``: when the server ends a session,
+    if that is known. ``overlap``: two sessions may stand side by side for a moment. ``spread_s``: the
+    first connections of a fleet that starts at once are spread over so many seconds.
     """
 
     name: str
@@ -49,6 +63,10 @@ class Provider:
     server_tools: bool = False
     languages: bool = False
     heartbeat_s: float | None = 20.0
+    history: History = History.ITEMS
+    session_max_s: float | None = None
+    overlap: bool = True
+    spread_s: float = 0.0
 
     def with_bearer(self) -> "Provider":
         """The same provider, reached with a short-lived bearer token (IAM, Entra) instead of a key."""
@@ -77,18 +95,25 @@ YANDEX = Provider(
     server_tools=True,
     languages=True,
     heartbeat_s=None,  # observed: pings go unanswered, and an idle session would be killed for it
+    history=History.RECAP,  # observed: assistant items are refused and break the dialogue
+    session_max_s=None,  # once 5 minutes, then "until the connection closes": learned from what is seen
+    spread_s=2.0,  # 10 session creations a second for the whole account
 )
 OPENAI = Provider(
     name="openai",
     url="wss://api.openai.com/v1/realtime?model={model}",
     default_model="gpt-realtime-2.1",
     transcription_model="gpt-4o-mini-transcribe",
+    session_max_s=3600.0,
+    spread_s=0.5,
 )
 AZURE = Provider(
     name="azure",
     url="wss://{resource}.openai.azure.com/openai/v1/realtime?model={deployment}",
     auth_header="api-key",
     auth_scheme="",
+    session_max_s=1800.0,
+    spread_s=0.5,
 )
 LOCAL = Provider(
     name="local",
@@ -109,6 +134,8 @@ def custom(url: str, auth_header: str, auth_scheme: str, *, yandex: bool) -> Pro
         auth_header=auth_header,
         auth_scheme=auth_scheme,
         transcription_model=None,
+        session_max_s=None,
+        spread_s=0.0,
     )
 
 
@@ -180,6 +207,18 @@ def session_update(provider: Provider, settings: SessionSettings) -> SessionUpda
     )
 
 
+PROBE_ID = "probe"
+"""Names the probe in an error that refuses it: a refusal proves life as well as a confirmation does."""
+
+
+def probe(provider: Provider, settings: SessionSettings) -> SessionUpdate:
+    """A ``session.update`` that changes nothing: whether a server answers it tells whether it lives."""
+    session = SessionConfig(
+        type="realtime" if provider.session_type else UNSET, instructions=settings.instructions or UNSET
+    )
+    return SessionUpdate(event_id=PROBE_ID, session=session)
+
+
 SERVER_TOOLS = frozenset({"web_search", "file_search"})
 
 
@@ -204,33 +243,54 @@ class Verdict(Enum):
     BENIGN = "benign"
     """A lost race or a harmless refusal: count it."""
     COMPLAINT = "complaint"
-    """We sent something wrong: log it and carry on."""
+    """We sent something wrong, or the server had a bad moment: log it and carry on."""
     EXPIRED = "expired"
     """The session is over in the ordinary way: reconnect at once."""
+    OVERLOADED = "overloaded"
+    """There is no room for this session: come back later."""
     REFUSED = "refused"
     """Key, quota or account: reconnecting fast is useless."""
 
 
+BUSY = "conversation_already_has_active_response"
+"""The code of a ``response.create`` that came while the server was making another response."""
+
 _BY_CODE = {
-    "response_cancel_not_active": Verdict.BENIGN,
-    "conversation_already_has_active_response": Verdict.BENIGN,
-    "input_audio_buffer_commit_empty": Verdict.BENIGN,
-    "unsupported_content_type": Verdict.BENIGN,
-    "item_retrieve_invalid_item_id": Verdict.BENIGN,
-    "item_delete_invalid_item_id": Verdict.BENIGN,
-    "item_truncate_invalid_item_id": Verdict.BENIGN,
-    "session_expired": Verdict.EXPIRED,
-    "insufficient_quota": Verdict.REFUSED,
-    "invalid_api_key": Verdict.REFUSED,
-    "account_deactivated": Verdict.REFUSED,
-    "billing_hard_limit_reached": Verdict.REFUSED,
+    "response_cancel_not_active": (Verdict.BENIGN, Cause.UNKNOWN),
+    BUSY: (Verdict.BENIGN, Cause.UNKNOWN),
+    "input_audio_buffer_commit_empty": (Verdict.BENIGN, Cause.UNKNOWN),
+    "unsupported_content_type": (Verdict.BENIGN, Cause.UNKNOWN),
+    "item_retrieve_invalid_item_id": (Verdict.BENIGN, Cause.UNKNOWN),
+    "item_delete_invalid_item_id": (Verdict.BENIGN, Cause.UNKNOWN),
+    "item_truncate_invalid_item_id": (Verdict.BENIGN, Cause.UNKNOWN),
+    "session_expired": (Verdict.EXPIRED, Cause.EXPIRED),
+    "session_limit_reached": (Verdict.OVERLOADED, Cause.OVERLOADED),
+    "insufficient_quota": (Verdict.REFUSED, Cause.QUOTA),
+    "billing_hard_limit_reached": (Verdict.REFUSED, Cause.QUOTA),
+    "invalid_api_key": (Verdict.REFUSED, Cause.KEY),
+    "account_deactivated": (Verdict.REFUSED, Cause.KEY),
 }
 _BENIGN_WORDS = ("already shorter than", "no such response", "unknown response")
+_PRESSURE_WORDS = ("rate_limit", "overloaded", "resource_exhausted", "server_error")
 
 
 def judge(error: ErrorDetail) -> Verdict:
     """The weight of a server's ``error``; unknown ones are complaints."""
-    if verdict := _BY_CODE.get(error.code or ""):
-        return verdict
+    if known := _BY_CODE.get(error.code or ""):
+        return known[0]
+    if error.event_id == PROBE_ID:
+        return Verdict.BENIGN
     message = (error.message or "").lower()
     return Verdict.BENIGN if any(words in message for words in _BENIGN_WORDS) else Verdict.COMPLAINT
+
+
+def cause_of(error: ErrorDetail) -> Cause:
+    """The cause of a session's end by ``error``, in one word."""
+    verdict, cause = _BY_CODE.get(error.code or "", (Verdict.COMPLAINT, Cause.UNKNOWN))
+    return Cause.OVERLOADED if verdict is Verdict.COMPLAINT and under_pressure(error) else cause
+
+
+def under_pressure(error: ErrorDetail) -> bool:
+    """The server has too much to do, in general or for this account: waiting helps."""
+    words = f"{error.code} {error.type}".lower()
+    return any(word in words for word in _PRESSURE_WORDS)

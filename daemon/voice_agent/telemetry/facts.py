@@ -8,8 +8,11 @@ from voice_agent.dialogue import (
     AnswerFailed,
     Fact,
     FirstSound,
+    Restored,
     ServerFault,
     Silenced,
+    Stuck,
+    TokensUsed,
     ToolAnswered,
     ToolCalled,
     TurnStarted,
@@ -56,6 +59,12 @@ class FactLog:
                 log.debug("late audio dropped", extra={"turn": turn, "samples": samples})
             case AnswerFailed(turn, status, reason):
                 log.warning("no answer", extra={"turn": turn, "status": status, "reason": reason})
+            case Stuck(turn, kind, remedy):
+                log.warning("stuck", extra={"turn": turn, "kind": kind, "remedy": remedy})
+            case Restored(turns, chars):
+                log.info("context restored", extra={"turns": turns, "chars": chars})
+            case TokensUsed(turn):
+                log.debug("tokens used", extra={"turn": turn, "tokens": fact.total})
             case ServerFault():
                 self._fault(fact)
 

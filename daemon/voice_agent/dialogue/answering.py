@@ -1,0 +1,256 @@
+"""The model's answers: which are heard, which tools they call, and what to do when one says nothing."""
+
+from collections.abc import Sequence
+
+from voice_agent.dialogue.answers import Answer
+from voice_agent.dialogue.books import Awaited, Books
+from voice_agent.dialogue.carried import Onset
+from voice_agent.dialogue.memory import ToolLine
+from voice_agent.dialogue.playout import Utterance
+from voice_agent.dialogue.values import (
+    Abandon,
+    AgentSaid,
+    AnswerDropped,
+    AnswerFailed,
+    Command,
+    Moment,
+    Play,
+    RunTool,
+    Send,
+    Stuck,
+    Tell,
+    TokensUsed,
+    ToolAnswered,
+    ToolCall,
+    ToolCalled,
+    ToolOutcome,
+)
+from voice_agent.errors import Unauthorized
+from voice_agent.formats import BYTES_PER_SAMPLE
+from voice_agent.realtime.codec import usage_of
+from voice_agent.realtime.events import (
+    AudioDelta,
+    CancelResponse,
+    CreateItem,
+    DeleteItem,
+    ErrorDetail,
+    Item,
+    ResponseInfo,
+    TokenDetails,
+    known,
+)
+from voice_agent.realtime.providers import SERVER_TOOLS, Verdict, cause_of, judge, under_pressure
+
+FAILED_PAUSE_S = 1.0
+"""Before an answer that failed is asked for again."""
+
+PRESSURE_PAUSE_S = 5.0
+"""The same, when the server said that it has too much to do."""
+
+CROWDED = '{"error": "too many tools were called at the same time; call fewer"}'
+
+
+def begins(books: Books, info: ResponseInfo, at: Moment) -> Sequence[Command]:
+    """Assign the response to a turn. One that an older turn is owed, while the user speaks, is stale."""
+    asked_in = books.requests.take_granted()
+    if asked_in is None and books.awaited is not None:
+        asked_in = books.awaited.turn
+    books.awaited = None
+    if books.user_speaks and asked_in is not None and asked_in != books.turn:
+        books.answers.begin(info.id, asked_in, now=at.now)
+        return [Send(CancelResponse(response_id=info.id))]
+    if books.user_speaks:  # a server that answers has stopped listening, whether it said so or not
+        books.questions.end(None, at)
+        books.user_speaks = False
+    books.answers.begin(info.id, books.turn, now=at.now)
+    return []
+
+
+def hear(books: Books, event: AudioDelta, at: Moment) -> Sequence[Command]:
+    """Play it if it belongs to this turn."""
+    answer = books.answer(event.response_id)
+    if answer.turn != books.turn:
+        return [Tell(AnswerDropped(answer.turn, len(event.delta) // BYTES_PER_SAMPLE))]
+    utterance = books.playout.find(event.item_id, event.content_index)
+    starts = utterance is None
+    if utterance is None:
+        utterance = Utterance(event.item_id, event.content_index, event.response_id, books.turn)
+        books.playout.add(utterance)
+    pcm = utterance.whole_samples(event.delta)
+    utterance.extend(at.queued, len(pcm) // BYTES_PER_SAMPLE)
+    if not pcm:
+        return []
+    answer.sounded = True
+    books.questions.answering(books.turn)
+    if books.stopped_at is not None and books.onset is None:
+        books.onset = Onset(at.queued, at.now)
+    return [Play(pcm, starts)]
+
+
+def item_done(books: Books, response_id: str, item: Item, at: Moment) -> Sequence[Command]:
+    """A call is complete, or an utterance will not grow."""
+    if item.type == "function_call":
+        return _call(books, response_id, item, at)
+    for utterance in books.playout:
+        if utterance.item_id == item.id and not utterance.foreign:
+            utterance.complete = True
+    return []
+
+
+# ------------------------------------------------------------------------------------------- tools
+
+
+def _call(books: Books, response_id: str, item: Item, at: Moment) -> Sequence[Command]:
+    """Run a call once; calls of server-side tools are the server's business."""
+    answer = books.answer(response_id)
+    answer.worked = True
+    call_id = known(item.call_id) or known(item.id)
+    name = known(item.name) or answer.call_names.get(call_id, "")
+    arguments = known(item.arguments)
+    if books.provider.server_tools and name in SERVER_TOOLS:
+        fresh = books.calls.ignore(call_id)
+        return [Tell(ToolCalled(answer.turn, name, arguments, here=False))] if fresh else []
+    call = ToolCall(call_id, name, arguments, answer.turn)
+    if not books.calls.begin(call, response_id, now=at.now):
+        return []
+    told = Tell(ToolCalled(answer.turn, name, arguments, here=True))
+    if books.calls.crowded(response_id):
+        return [told, *deliver(books, ToolOutcome(call_id, CROWDED, ok=False, seconds=0.0))]
+    return [RunTool(call), told]
+
+
+def deliver(books: Books, outcome: ToolOutcome) -> list[Command]:
+    """Send a tool's answer; ask for speech when it was the last of its batch in this turn."""
+    if (entry := books.calls.answered(outcome.call_id)) is None:
+        return []
+    call, ask_in = entry
+    _ask(books, ask_in)
+    key = (books.connection, f"call {call.call_id}")
+    books.memory.enter(key, ToolLine(call.turn, call.name, call.arguments, outcome.output))
+    output = Item(type="function_call_output", call_id=outcome.call_id, output=outcome.output)
+    return [
+        Send(CreateItem(item=output)),
+        Tell(ToolAnswered(call.turn, call.name, outcome.ok, outcome.seconds)),
+    ]
+
+
+def _ask(books: Books, turn: int | None) -> None:
+    if turn is not None and turn == books.turn:
+        books.requests.want(turn)
+
+
+# ------------------------------------------------------------------------------------- the end of one
+
+
+def ends(books: Books, info: ResponseInfo, at: Moment) -> Sequence[Command]:
+    """Close the books on a response, and see whether it did its work."""
+    answer = books.answer(info.id)
+    commands: list[Command] = []
+    for item in info.output:
+        answer.worked |= item.type != "message"
+        if item.type == "function_call":
+            commands += _call(books, info.id, item, at)
+    first_end, answer.over, answer.ended = not answer.ended, True, True
+    books.playout.complete(info.id)
+    books.requests.server_is_free()
+    _ask(books, books.calls.response_over(info.id, cancelled=info.status == "cancelled"))
+    commands += [Tell(said) for said in _unspoken(books, answer)]
+    if first_end:
+        commands += [Tell(used) for used in _bill(answer, info)]
+        commands += _conclude(books, answer, info, at)
+    return commands
+
+
+def _unspoken(books: Books, answer: Answer) -> list[AgentSaid]:
+    """Items of an answer that came as text only."""
+    if answer.turn != books.turn:
+        return []
+    sounding = {utterance.item_id for utterance in books.playout}
+    texts = answer.unspoken_words().items()
+    return [AgentSaid(answer.turn, item, text, 0, 0) for item, text in texts if item not in sounding]
+
+
+def _bill(answer: Answer, info: ResponseInfo) -> list[TokensUsed]:
+    if (usage := usage_of(info)) is None:
+        return []
+    read = usage.input_token_details or TokenDetails()
+    made = usage.output_token_details or TokenDetails()
+    return [
+        TokensUsed(
+            answer.turn,
+            input_text=max(usage.input_tokens - read.audio_tokens, read.text_tokens),
+            input_audio=read.audio_tokens,
+            input_cached=read.cached_tokens,
+            output_text=max(usage.output_tokens - made.audio_tokens, made.text_tokens),
+            output_audio=made.audio_tokens,
+        )
+    ]
+
+
+def _conclude(books: Books, answer: Answer, info: ResponseInfo, at: Moment) -> Sequence[Command]:
+    """Whether the user got his answer, will get it, or must be told that he will not."""
+    if answer.turn != books.turn or books.user_speaks:
+        return []
+    mute = not answer.sounded
+    match info.status:
+        case "failed" if mute and not answer.worked:
+            return _failed(books, answer, info, at)
+        case "cancelled" if mute and answer.cancelled_at is not None:
+            return ask_again(books, answer, "no_progress", "no answer in time", at.now)
+        case "completed" if mute and not answer.worked:
+            return _mute(books, answer, info, at)
+        case "failed" | "incomplete":
+            return fail(books, answer.turn, info.status, reason_of(info))
+        case "cancelled" if mute and not books.promised():
+            return fail(books, answer.turn, info.status, reason_of(info))
+    if not books.promised():
+        if mute and info.status == "completed":
+            books.awaited = Awaited(answer.turn, at.now)  # the server's own tools: it goes on by itself
+        else:
+            books.questions.settle(answer.turn)
+    return []
+
+
+def _mute(books: Books, answer: Answer, info: ResponseInfo, at: Moment) -> Sequence[Command]:
+    """Words without sound: seen after a history was restored. What nobody heard must not be remembered."""
+    ids = {*answer.messages, *answer.words, *(known(item.id) for item in info.output)} - {""}
+    again = books.asked_again != answer.turn
+    deletions = [Send(DeleteItem(item_id=item)) for item in sorted(ids)] if again else []
+    return [*deletions, *ask_again(books, answer, "no_audio", "it came without sound", at.now)]
+
+
+def _failed(books: Books, answer: Answer, info: ResponseInfo, at: Moment) -> Sequence[Command]:
+    error = _error_of(info)
+    if judge(error) is Verdict.REFUSED:
+        told = fail(books, answer.turn, "failed", reason_of(info))
+        return [*told, Abandon(Unauthorized(reason_of(info), cause=cause_of(error)))]
+    pause_s = PRESSURE_PAUSE_S if under_pressure(error) else FAILED_PAUSE_S
+    return ask_again(books, answer, "failed", reason_of(info), at.now, pause_s)
+
+
+def ask_again(
+    books: Books, answer: Answer, kind: str, reason: str, now: float, pause_s: float = 0.0
+) -> Sequence[Command]:
+    """Ask for an answer once more, but only once a turn."""
+    if books.asked_again == answer.turn:
+        return fail(books, answer.turn, kind, reason)
+    books.asked_again = answer.turn
+    books.requests.want(answer.turn, now + pause_s)
+    return [Tell(Stuck(answer.turn, kind, "asked_again"))]
+
+
+def fail(books: Books, turn: int, status: str, reason: str) -> list[Command]:
+    """Tell that there will be no answer in ``turn``."""
+    books.questions.settle(turn)
+    return [Tell(AnswerFailed(turn, status, reason))]
+
+
+def _error_of(info: ResponseInfo) -> ErrorDetail:
+    details = info.status_details
+    return details.error if details and isinstance(details.error, ErrorDetail) else ErrorDetail()
+
+
+def reason_of(info: ResponseInfo) -> str:
+    """Why a response is not ``completed``, in the server's words."""
+    error, details = _error_of(info), info.status_details
+    return error.message or error.code or (details and details.reason) or ""
