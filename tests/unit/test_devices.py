@@ -275,6 +275,41 @@ def test_opening_that_hangs_is_left_behind_and_what_it_brings_late_is_closed() -
     asyncio.run(live())
 
 
+def test_how_long_portaudio_has_hung_is_known_until_it_answers_again() -> None:
+    world = World(OUTPUT, INPUT)
+
+    async def live() -> None:
+        devices = keeper(world, deadline_s=0.05)
+        world.open_hangs.clear()
+        async with running(world, devices):
+            assert devices.hanging_s == 0
+            await until(lambda: devices.state().abandoned >= 3)
+            assert devices.hanging_s > 0.1, "from the first call on that hung"
+            world.open_hangs.set()
+            await until(lambda: devices.hanging_s == 0)
+
+    asyncio.run(live())
+
+
+def test_the_keeper_stirs_all_the_time_and_reopens_when_told_to() -> None:
+    world = World(OUTPUT, INPUT)
+
+    async def live() -> None:
+        devices = keeper(world)
+        async with running(world, devices):
+            await until(both_open(devices))
+            openings = devices.state().opened
+            stirred = devices._stirred
+            await until(lambda: devices._stirred > stirred)
+            assert devices.idle_s < 1
+            devices.reopen()
+            await until(lambda: both_open(devices)() and devices.state().opened == openings + 1)
+        idle_s = devices.idle_s
+        assert devices.idle_s > idle_s, "it has ended: nothing stirs"
+
+    asyncio.run(live())
+
+
 def test_a_stream_that_cannot_be_closed_does_not_play_its_successors_audio() -> None:
     world = World(OUTPUT, INPUT)
 

@@ -19,6 +19,7 @@ import logging
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
+from time import monotonic
 from typing import NamedTuple, Protocol, TypeVar
 
 from voice_agent.audio.edge import Callback
@@ -185,6 +186,8 @@ class AudioDevices:
         self._last_told: dict[Direction, Condition] = {}
         self._openings = 0
         self._abandoned = 0
+        self._stirred = monotonic()
+        self._hangs_since: float | None = None
 
     def state(self) -> DevicesState:
         """How both directions are doing."""
@@ -194,6 +197,20 @@ class AudioDevices:
             opened=self._openings,
             abandoned=self._abandoned,
         )
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since the task last stirred: never more than a deadline, or the back-off's cap."""
+        return monotonic() - self._stirred
+
+    @property
+    def hanging_s(self) -> float:
+        """Seconds for which PortAudio has answered nothing any more; each try leaves a thread behind."""
+        return 0.0 if self._hangs_since is None else monotonic() - self._hangs_since
+
+    def reopen(self) -> None:
+        """Close both streams and open them again."""
+        self._swapped.set()
 
     def use(self, *, speaker: Speaker | None = None, microphone: Microphone | None = None) -> None:
         """Play and record through other ends from now on, at their rates: both streams are reopened.
@@ -301,7 +318,8 @@ class AudioDevices:
         return is_open and positions.queued > positions.played
 
     async def _sleep(self, seconds: float) -> bool:
-        """Wait, but not beyond ``use``; whether it was called."""
+        """Wait, but not beyond ``use`` or ``reopen``; whether one was called."""
+        self._stirred = monotonic()
         try:
             async with asyncio.timeout(seconds):
                 return await self._swapped.wait()
@@ -338,11 +356,15 @@ class AudioDevices:
         deadline_s: float | None = None,
     ) -> T:
         limit_s = deadline_s or self._deadline_s
+        self._stirred = monotonic()
         try:
-            return await in_helper(work, name=f"audio-{what}", deadline_s=limit_s, undo=undo)
+            result = await in_helper(work, name=f"audio-{what}", deadline_s=limit_s, undo=undo)
         except TimeoutError:
             self._abandoned += 1
+            self._hangs_since = self._hangs_since or self._stirred
             raise StreamFailed(f"{what} the sound devices took more than {limit_s:g} s") from None
+        self._hangs_since = None
+        return result
 
     # ------------------------------------------------------------------------------------ telling
 
