@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from voice_agent.embedded import Script, ServerOptions, running
 from voice_agent.errors import ToolError
-from voice_agent.tools.base import Answer, Arguments, Tool, Toolbox, text_argument
+from voice_agent.tools.base import MAX_STRAYS, Answer, Arguments, Tool, Toolbox, text_argument
 from voice_agent.tools.clock import clock_tool
 from voice_agent.tools.weather import WeatherService, weather_tool
 
@@ -23,9 +24,17 @@ def tool(result: object, *, timeout_s: float = 1.0) -> Tool:
             raise result
         if result == "hang":
             await asyncio.Event().wait()
+        if result == "cancelled":
+            await _cancelled()
         return {"result": result, "got": dict(arguments)}
 
     return Tool("x", "does x", {"type": "object"}, handler, timeout_s)
+
+
+async def _cancelled() -> None:
+    future = asyncio.get_running_loop().create_future()
+    future.cancel()
+    await future
 
 
 def run(box: Toolbox, arguments: str = "{}", name: str = "x") -> tuple[dict[str, Any], bool]:
@@ -43,6 +52,7 @@ def test_a_tool_gets_its_arguments_and_its_answer_goes_back() -> None:
         (Toolbox([tool(ToolError("no such city"))]), "{}", "x", "no such city"),
         (Toolbox([tool(ZeroDivisionError())]), "{}", "x", "ZeroDivisionError"),
         (Toolbox([tool("hang", timeout_s=0.01)]), "{}", "x", "no answer within 0.01 s"),
+        (Toolbox([tool("cancelled")]), "{}", "x", "x was cancelled"),
         (Toolbox([tool("long" * 5000)]), "{}", "x", "too long"),
         (Toolbox([tool(object())]), "{}", "x", "TypeError"),
         (Toolbox([tool(1)]), "[1]", "x", "not a JSON object"),
@@ -67,6 +77,53 @@ def test_a_cancelled_tool_is_cancelled() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+    asyncio.run(scene())
+
+
+class Deaf:
+    """A tool that goes on when it is cancelled, until the test lets it end."""
+
+    def __init__(self) -> None:
+        self.end = asyncio.Event()
+        self.ended = 0
+        self.box = Toolbox([Tool("deaf", "hears nothing", {"type": "object"}, self._work, timeout_s=0.01)])
+
+    async def _work(self, _: Arguments) -> Mapping[str, object]:
+        while not self.end.is_set():
+            with suppress(asyncio.CancelledError):
+                await self.end.wait()
+        self.ended += 1
+        raise ToolError("nobody wants to know any more")
+
+
+def test_a_tool_that_will_not_end_is_left_behind_and_too_many_of_them_end_all_calls() -> None:
+    async def scene() -> None:
+        deaf = Deaf()
+        for _ in range(MAX_STRAYS):
+            assert deaf.box.hanging_s == 0
+            assert "no answer within" in (await deaf.box.run("deaf", "{}")).output
+        assert "have not ended" in (await deaf.box.run("deaf", "{}")).output
+        assert deaf.box.hanging_s > 0
+        deaf.end.set()
+        async with asyncio.timeout(5):
+            while deaf.box.hanging_s:
+                await asyncio.sleep(0)
+        assert "no answer within" not in (await deaf.box.run("deaf", "{}")).output
+        assert deaf.ended == MAX_STRAYS + 1
+
+    asyncio.run(scene())
+
+
+def test_a_tool_that_will_not_end_does_not_hold_up_who_is_cancelled() -> None:
+    async def scene() -> None:
+        deaf = Deaf()
+        caller = asyncio.create_task(deaf.box.run("deaf", "{}"))
+        await asyncio.sleep(0)
+        caller.cancel()
+        await asyncio.wait([caller], timeout=5)
+        assert caller.cancelled()
+        deaf.end.set()
 
     asyncio.run(scene())
 

@@ -1,13 +1,15 @@
 """A tool as a value, and the box that runs tools so that nothing they do can hurt the conversation.
 
 Whatever happens inside a tool (wrong arguments, an exception, no answer in time, an unknown name), the
-model gets a short JSON text that it can speak about: ``{"error": "..."}``.
+model gets a short JSON text that it can speak about: ``{"error": "..."}``. A tool that does not even end when
+it is cancelled is left behind.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import NamedTuple
 
 import msgspec
@@ -20,8 +22,11 @@ log = logging.getLogger(__name__)
 MAX_OUTPUT_CHARS = 8000
 """Enough for any spoken answer; more would crowd out the conversation in the model's context."""
 
+MAX_STRAYS = 8
+"""Calls left behind that have still not ended; with so many, no more are begun."""
+
 Arguments = Mapping[str, object]
-Handler = Callable[[Arguments], Awaitable[Mapping[str, object]]]
+Handler = Callable[[Arguments], Coroutine[None, None, Mapping[str, object]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +57,17 @@ class Toolbox:
 
     def __init__(self, tools: Iterable[Tool]) -> None:
         self._tools = {tool.name: tool for tool in tools}
+        self._strays: set[asyncio.Task[Mapping[str, object]]] = set()
+        self._full_since: float | None = None
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """What to declare to the model."""
         return tuple(tool.spec() for tool in self._tools.values())
+
+    @property
+    def hanging_s(self) -> float:
+        """Seconds for which no tool could be run, because too many did not end."""
+        return 0.0 if self._full_since is None else monotonic() - self._full_since
 
     async def run(self, name: str, arguments: str) -> Answer:
         """The tool's answer, or a description of its failure; never an exception."""
@@ -70,12 +82,33 @@ class Toolbox:
     async def _call(self, name: str, arguments: str) -> Mapping[str, object]:
         if (tool := self._tools.get(name)) is None:
             raise ToolError(f"there is no tool named {name!r}; known: {', '.join(self._tools) or 'none'}")
-        parsed = _parsed(arguments)
+        if len(self._strays) >= MAX_STRAYS:
+            raise ToolError("too many earlier calls have not ended")
+        # A task of its own, so that its end need not be waited for: not even a cancelled one must end.
+        task = asyncio.create_task(tool.handler(_parsed(arguments)), name=f"tool-{name}")
         try:
-            async with asyncio.timeout(tool.timeout_s):
-                return await tool.handler(parsed)
-        except TimeoutError as error:
-            raise ToolError(f"{tool.name} gave no answer within {tool.timeout_s:g} s") from error
+            await asyncio.wait([task], timeout=tool.timeout_s)
+        finally:
+            if not task.done():
+                self._leave_behind(task)
+        if not task.done():
+            raise ToolError(f"{tool.name} gave no answer within {tool.timeout_s:g} s")
+        if task.cancelled():
+            raise ToolError(f"{tool.name} was cancelled")
+        return task.result()
+
+    def _leave_behind(self, task: asyncio.Task[Mapping[str, object]]) -> None:
+        self._strays.add(task)
+        if len(self._strays) >= MAX_STRAYS:
+            self._full_since = self._full_since or monotonic()
+        task.add_done_callback(self._has_ended)
+        task.cancel()
+
+    def _has_ended(self, stray: asyncio.Task[Mapping[str, object]]) -> None:
+        self._strays.discard(stray)
+        self._full_since = None
+        if not stray.cancelled() and (error := stray.exception()):
+            log.debug("a tool failed after its time", extra={"reason": repr(error)})
 
 
 def text_argument(arguments: Arguments, name: str) -> str:
