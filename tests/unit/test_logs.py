@@ -118,13 +118,17 @@ def test_the_service_manager_hears_utf8_on_one_line(tmp_path: Path, monkeypatch:
         systemd.bind(address)
         systemd.settimeout(5)
         monkeypatch.setenv("NOTIFY_SOCKET", address)
+        monkeypatch.delenv("WATCHDOG_USEC", raising=False)
         manager = ServiceManager()
         manager.ready()
         manager.status("микрофон:\nnone")
+        manager.alive()
+        monkeypatch.setenv("WATCHDOG_USEC", "30000000")
+        manager.alive()
         manager.stopping()
-        heard = [systemd.recv(1000).decode() for _ in range(3)]
+        heard = [systemd.recv(1000).decode() for _ in range(4)]
         manager.close()
-    assert heard == ["READY=1", "STATUS=микрофон: none", "STOPPING=1"]
+    assert heard == ["READY=1", "STATUS=микрофон: none", "WATCHDOG=1", "STOPPING=1"], "no watchdog, no word"
 
 
 def test_without_a_service_manager_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:

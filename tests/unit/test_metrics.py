@@ -15,8 +15,11 @@ from voice_agent.dialogue import (
     AnswerFailed,
     Fact,
     FirstSound,
+    Restored,
     ServerFault,
     Silenced,
+    Stuck,
+    TokensUsed,
     ToolAnswered,
     ToolCalled,
     TurnStarted,
@@ -79,6 +82,18 @@ def test_tools_are_counted_by_name_and_outcome_and_an_invented_name_as_other() -
         ("web_search", "remote"): 1,
     }
     assert counts.tool_s == 0.75
+
+
+def test_stuck_conversations_restored_ones_and_tokens_are_counted() -> None:
+    cost = TokensUsed(1, input_text=100, input_audio=20, input_cached=64, output_text=5, output_audio=50)
+    counts = counted(Stuck(1, "no_audio", "asked_again"), Restored(turns=3, chars=90), cost, cost)
+    assert counts.stuck == {("no_audio", "asked_again"): 1}
+    assert counts.restored == 1
+    assert counts.tokens["input", "text"] == 200
+    assert counts.tokens["input", "audio"] == 40
+    assert counts.tokens["output", "audio"] == 100
+    assert counts.tokens["output", "text"] == 10
+    assert counts.cached_tokens == 128
 
 
 def test_a_server_that_invents_kinds_cannot_fill_memory() -> None:
@@ -147,7 +162,7 @@ def full() -> Snapshot:
     counters(AnswerFailed(1, "failed", ""))
     counters(ServerFault("malformed", "", ""))
     counts = counters.statistics()
-    counts.stuck["no_audio"] += 1
+    counts.stuck["no_audio", "asked_again"] += 1
     counts.tokens["input", "audio"] += 7
     return Snapshot(
         state="live",

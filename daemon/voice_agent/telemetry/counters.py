@@ -16,8 +16,11 @@ from voice_agent.dialogue import (
     AnswerFailed,
     Fact,
     FirstSound,
+    Restored,
     ServerFault,
     Silenced,
+    Stuck,
+    TokensUsed,
     ToolAnswered,
     ToolCalled,
     TurnStarted,
@@ -66,15 +69,17 @@ class Counts:
     """Of answers, what had arrived and was cut off."""
     late_samples: int = 0
     """Of answers to older turns, which arrived late and were not played."""
-    stuck: Counter[str] = field(default_factory=Counter)
-    """Conversations that had to be helped on, by what did not come."""
+    stuck: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Conversations that had to be helped on, by what did not come and by what was done."""
     faults: Counter[str] = field(default_factory=Counter)
     """Complaints of the server and events that are none, by kind."""
     tool_calls: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By tool, and by outcome: ``ok`` or ``failed`` here, ``remote`` for what runs on the server."""
     tool_s: float = 0.0
     tokens: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By direction (``input`` or ``output``) and kind (``text``, ``audio``, ``cached``)."""
+    """By direction (``input`` or ``output``) and kind (``text`` or ``audio``)."""
+    cached_tokens: int = 0
+    """Of the input, and cheaper."""
     sessions: int = 0
     """Sessions that went live."""
     reconnect: Distribution = field(default_factory=lambda: Distribution(RECONNECT_S))
@@ -155,8 +160,22 @@ class Counters:
             case ToolAnswered(name=name, ok=ok, seconds=seconds):
                 self._counts.tool_calls[self._known(name), "ok" if ok else "failed"] += 1
                 self._counts.tool_s += seconds
+            case Stuck(kind=kind, remedy=remedy):
+                self._counts.stuck[kind, remedy] += 1
+            case Restored():
+                self._counts.restored += 1
+            case TokensUsed():
+                self._used(fact)
             case _:
                 pass
+
+    def _used(self, cost: TokensUsed) -> None:
+        tokens = self._counts.tokens
+        tokens["input", "text"] += cost.input_text
+        tokens["input", "audio"] += cost.input_audio
+        tokens["output", "text"] += cost.output_text
+        tokens["output", "audio"] += cost.output_audio
+        self._counts.cached_tokens += cost.input_cached
 
     def _known(self, tool: str) -> str:
         return tool if tool in self._tools else OTHER

@@ -20,6 +20,11 @@ class ServiceManager:
         """One line for ``systemctl status``."""
         self._notify(f"STATUS={' '.join(text.split())}")
 
+    def alive(self) -> None:
+        """The event loop turns: for a unit with ``WatchdogSec=``, which ends who does not say so."""
+        if "WATCHDOG_USEC" in os.environ:
+            self._notify("WATCHDOG=1")
+
     def stopping(self) -> None:
         """The daemon is on its way out."""
         self._notify("STOPPING=1")

@@ -249,9 +249,9 @@ TALK = (
     Row(
         "stuck_total",
         "counter",
-        "Times that a conversation had to be helped on, by what did not come.",
+        "Times that a conversation had to be helped on, by what did not come and what was done.",
         lambda now: now.counts.stuck,
-        ("kind",),
+        ("kind", "remedy"),
     ),
     Row(
         "server_faults_total",
@@ -274,6 +274,12 @@ TALK = (
         "Tokens that the provider counted.",
         lambda now: now.counts.tokens,
         ("direction", "kind"),
+    ),
+    Row(
+        "cached_tokens_total",
+        "counter",
+        "Input tokens that the provider had cached; they are cheaper.",
+        lambda now: now.counts.cached_tokens,
     ),
     Row(
         "allowance_used_audio_seconds",
