@@ -6,20 +6,24 @@ from voice_agent.dialogue import Command, Moment, Play, Silence
 
 
 class ModelSpeaker:
-    """Plays what ``Play`` commands bring, at ``rate`` Hz; remembers which samples sounded."""
+    """Plays what ``Play`` commands bring, at ``rate`` Hz; remembers which samples sounded.
+
+    ``sent``: how much captured sound the server got (samples at input rate); the test moves it.
+    """
 
     def __init__(self, rate: int = 24000) -> None:
         self.rate = rate
         self.now = 100.0
         self.queued = 0
         self.played = 0
+        self.sent = 0
         self.sounded = bytearray()
         self._queue = bytearray()
         self._fraction = 0.0
 
     def moment(self) -> Moment:
         """The present."""
-        return Moment(self.now, self.queued, self.played)
+        return Moment(self.now, self.queued, self.played, self.sent)
 
     def obey(self, commands: Sequence[Command]) -> None:
         """Carry out what concerns a loudspeaker."""

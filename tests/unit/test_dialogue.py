@@ -1,19 +1,14 @@
 """The dialogue, one rule at a time: values in, values out."""
 
-from collections.abc import Sequence
-
 import pytest
 from msgspec import Raw
 
-from tests.fakes.model_speaker import ModelSpeaker
+from tests.fakes.talk import MS, Conversation, audio, call, done, sent, told
 from voice_agent.dialogue import (
     Abandon,
     AgentSaid,
     AnswerDropped,
     AnswerFailed,
-    Command,
-    Dialogue,
-    Fact,
     FirstSound,
     Granted,
     Play,
@@ -22,16 +17,13 @@ from voice_agent.dialogue import (
     ServerFault,
     Silence,
     State,
-    Tell,
     ToolCalled,
-    ToolOutcome,
     UserSaid,
 )
 from voice_agent.errors import ConnectionLost, Unauthorized
 from voice_agent.realtime.events import (
     AudioDelta,
     CancelResponse,
-    ClientEvent,
     CreateItem,
     CreateResponse,
     DeleteItem,
@@ -44,7 +36,6 @@ from voice_agent.realtime.events import (
     ResponseDone,
     ResponseInfo,
     ServerError,
-    ServerEvent,
     SessionCreated,
     SessionUpdate,
     SessionUpdated,
@@ -58,86 +49,7 @@ from voice_agent.realtime.events import (
     TurnDetection,
     Unrecognised,
 )
-from voice_agent.realtime.providers import OPENAI, YANDEX, Provider, SessionSettings
-
-MS = 24  # samples at 24 kHz
-
-
-class Conversation:
-    """A dialogue and a loudspeaker, driven by hand."""
-
-    def __init__(self, provider: Provider = OPENAI, settings: SessionSettings | None = None) -> None:
-        self.speaker = ModelSpeaker()
-        self.dialogue = Dialogue(provider, settings or SessionSettings())
-        self.commands: list[Command] = []
-
-    def hears(self, *events: ServerEvent | Unrecognised | Malformed) -> list[Command]:
-        """The server says something; returns what the dialogue wants done about it."""
-        fresh: list[Command] = []
-        for event in events:
-            commands = self.dialogue.receive(event, self.speaker.moment())
-            self._obey(commands)
-            fresh += commands
-        return fresh
-
-    def waits(self, seconds: float) -> list[Command]:
-        """Time passes, and the dialogue is woken at its deadlines."""
-        until = self.speaker.now + seconds
-        fresh: list[Command] = []
-        while (deadline := self.dialogue.deadline) is not None and deadline <= until:
-            self.speaker.elapse(max(deadline - self.speaker.now, 0.0))
-            commands = self.dialogue.wake(self.speaker.moment())
-            self._obey(commands)
-            fresh += commands
-        self.speaker.elapse(max(until - self.speaker.now, 0.0))
-        return fresh
-
-    def answers_tool(self, call_id: str, output: str = "{}") -> list[Command]:
-        """A tool finishes."""
-        outcome = ToolOutcome(call_id, output, ok=True, seconds=0.1)
-        commands = list(self.dialogue.tool_finished(outcome, self.speaker.moment()))
-        self._obey(commands)
-        return commands
-
-    def _obey(self, commands: Sequence[Command]) -> None:
-        self.speaker.obey(commands)
-        self.commands += commands
-
-    def user_speaks(self) -> None:
-        """The user says something and stops."""
-        self.hears(SpeechStarted(), SpeechStopped())
-
-    def agent_answers(self, *, item: str = "a", ms: int = 1000, response: str = "r") -> None:
-        """A whole answer arrives at once."""
-        self.hears(
-            ResponseCreated(response=ResponseInfo(id=response)),
-            OutputItemAdded(response_id=response, item=Item(id=item)),
-            audio(ms, item=item, response=response),
-            OutputItemDone(response_id=response, item=Item(id=item)),
-            ResponseDone(response=ResponseInfo(id=response, status="completed")),
-        )
-
-
-def audio(ms: int, *, item: str = "a", response: str = "r", index: int = 0) -> AudioDelta:
-    return AudioDelta(response_id=response, item_id=item, content_index=index, delta=b"\1\0" * ms * MS)
-
-
-def call(name: str, call_id: str, response: str = "r") -> OutputItemDone:
-    item = Item(id=f"i_{call_id}", type="function_call", name=name, call_id=call_id, arguments="{}")
-    return OutputItemDone(response_id=response, item=item)
-
-
-def done(response: str = "r", status: str = "completed") -> ResponseDone:
-    return ResponseDone(response=ResponseInfo(id=response, status=status))
-
-
-def sent(commands: Sequence[Command]) -> list[ClientEvent]:
-    return [command.event for command in commands if isinstance(command, Send)]
-
-
-def told(commands: Sequence[Command], kind: type[Fact]) -> list[Fact]:
-    return [c.fact for c in commands if isinstance(c, Tell) and isinstance(c.fact, kind)]
-
+from voice_agent.realtime.providers import OPENAI, YANDEX, SessionSettings
 
 # ------------------------------------------------------------------------------------------ session
 
@@ -192,7 +104,7 @@ def test_other_errors_are_told_and_survived(code: str | None) -> None:
 
 def test_what_is_no_event_is_told_and_survived() -> None:
     commands = Conversation().hears(Unrecognised("ping"), Malformed("", "not JSON"))
-    assert [fact.kind for fact in told(commands, ServerFault)] == ["unrecognised", "malformed"]  # type: ignore[union-attr]
+    assert [fact.kind for fact in told(commands, ServerFault)] == ["unrecognised", "malformed"]
 
 
 # ------------------------------------------------------------------------------------------ answers

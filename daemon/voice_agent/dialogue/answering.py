@@ -193,20 +193,21 @@ def _conclude(books: Books, answer: Answer, info: ResponseInfo, at: Moment) -> S
         return []
     mute = not answer.sounded
     match info.status:
-        case "failed" if mute and not answer.worked:
+        case "failed":
             return _failed(books, answer, info, at)
-        case "cancelled" if mute and answer.cancelled_at is not None:
-            return ask_again(books, answer, "no_progress", "no answer in time", at.now)
+        case "cancelled" if answer.cancelled_at is not None:
+            return ask_again(books, answer, "no_progress", "it did not go on", at.now)
         case "completed" if mute and not answer.worked:
             return _mute(books, answer, info, at)
-        case "failed" | "incomplete":
+        case _ if books.promised():
+            return []
+        case "incomplete":
             return fail(books, answer.turn, info.status, reason_of(info))
-        case "cancelled" if mute and not books.promised():
+        case "cancelled" if mute:
             return fail(books, answer.turn, info.status, reason_of(info))
-    if not books.promised():
-        if mute and info.status == "completed":
+        case "completed" if mute:
             books.awaited = Awaited(answer.turn, at.now)  # the server's own tools: it goes on by itself
-        else:
+        case _:
             books.questions.settle(answer.turn)
     return []
 
@@ -224,6 +225,10 @@ def _failed(books: Books, answer: Answer, info: ResponseInfo, at: Moment) -> Seq
     if judge(error) is Verdict.REFUSED:
         told = fail(books, answer.turn, "failed", reason_of(info))
         return [*told, Abandon(Unauthorized(reason_of(info), cause=cause_of(error)))]
+    if books.promised():
+        return []
+    if answer.sounded:
+        return fail(books, answer.turn, "failed", reason_of(info))
     pause_s = PRESSURE_PAUSE_S if under_pressure(error) else FAILED_PAUSE_S
     return ask_again(books, answer, "failed", reason_of(info), at.now, pause_s)
 
@@ -231,8 +236,8 @@ def _failed(books: Books, answer: Answer, info: ResponseInfo, at: Moment) -> Seq
 def ask_again(
     books: Books, answer: Answer, kind: str, reason: str, now: float, pause_s: float = 0.0
 ) -> Sequence[Command]:
-    """Ask for an answer once more, but only once a turn."""
-    if books.asked_again == answer.turn:
+    """Ask for an answer once more, but only once a turn, and not for one that was heard in part."""
+    if books.asked_again == answer.turn or answer.sounded:
         return fail(books, answer.turn, kind, reason)
     books.asked_again = answer.turn
     books.requests.want(answer.turn, now + pause_s)

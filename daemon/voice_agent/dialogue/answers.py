@@ -85,8 +85,10 @@ class Answers:
         self._answers: dict[str, Answer] = {}
 
     def begin(self, response_id: str, turn: int, *, now: float) -> Answer:
-        """Enter a response that was announced; one that came without announcement keeps its turn."""
-        answer = self._answers.get(response_id) or keep_recent(self._answers, response_id, Answer(turn))
+        """Enter a response that was announced, perhaps after its first pieces, or twice."""
+        answer = self._answers.get(response_id)
+        if answer is None or answer.turn != turn:  # sloppy servers use an id again
+            answer = keep_recent(self._answers, response_id, Answer(turn))
         answer.over, answer.last_at = answer.ended, now
         return answer
 

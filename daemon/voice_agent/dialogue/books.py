@@ -71,6 +71,10 @@ class Books:
         """Whether the server is making an answer for the current turn."""
         return any(answer.turn == self.turn for answer in self.answers.under_way().values())
 
+    def free(self) -> bool:
+        """Whether the model may be asked to speak now."""
+        return not self.user_speaks and not self.answers.under_way()
+
     def promised(self) -> bool:
         """Whether an answer is to come for the current turn, as far as we know."""
         awaited = self.awaited is not None and self.awaited.turn == self.turn

@@ -6,6 +6,7 @@ is answered: from his words if they are known, else from the captured sound, whi
 
 from dataclasses import dataclass
 
+from voice_agent.dialogue.memory import Key
 from voice_agent.dialogue.playout import Utterance
 from voice_agent.dialogue.values import Fact
 
@@ -22,16 +23,16 @@ class Onset:
 class Carried:
     """What the next connection has to make good.
 
-    ``owed``: the user's words are in the memory, and the model is to be asked for the answer.
-    ``resend_from``: the position in the captured sound (samples at input rate) from which it is to be sent
-    again. ``question``: the turn whose utterance is known to lie in that sound. ``attempts``: how many
-    connections were lost over what is owed. ``sounding``: what is still queued or sounding. ``stopped_at``:
-    when the user had finished (monotonic seconds). ``onset``: the first sample of an answer that has not
-    sounded yet. ``facts``: to be told to the observers at once.
+    ``words``: lines of the memory with words of the user that are to be answered. ``resend_from``: the
+    position in the captured sound (samples at input rate) from which it is to be sent again. ``question``:
+    the turn whose utterance is known to lie in that sound. ``attempts``: how many connections were lost over
+    words or utterance. ``sounding``: what is still queued or sounding. ``stopped_at``: when the user had
+    finished (monotonic seconds). ``onset``: the first sample of an answer that has not sounded yet.
+    ``facts``: to be told to the observers at once.
     """
 
     turn: int = 0
-    owed: bool = False
+    words: tuple[Key, ...] = ()
     resend_from: int | None = None
     question: int | None = None
     attempts: int = 0
@@ -39,3 +40,8 @@ class Carried:
     stopped_at: float | None = None
     onset: Onset | None = None
     facts: tuple[Fact, ...] = ()
+
+    @property
+    def owed(self) -> bool:
+        """The model is to be asked for an answer: the user's words are known."""
+        return bool(self.words)

@@ -1,6 +1,5 @@
 """From one connection to the next: what is handed over, and how it is taken over."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from voice_agent.dialogue.books import Books
@@ -8,42 +7,47 @@ from voice_agent.dialogue.carried import Carried
 from voice_agent.dialogue.memory import heard_words
 from voice_agent.dialogue.playout import Utterance
 from voice_agent.dialogue.questions import Question
-from voice_agent.dialogue.values import AnswerFailed, Fact, Moment
+from voice_agent.dialogue.values import AnswerFailed, Command, Fact, Moment, Tell
 
 MAX_CARRIES = 3
 """An utterance that ended so many connections without an answer is given up: it may be what ends them."""
 
 
-def take_over(books: Books, carried: Carried, at: Moment) -> None:
+def take_over(books: Books, carried: Carried, at: Moment) -> list[Command]:
     """Make what was carried this connection's own."""
-    for utterance in carried.sounding:
-        books.playout.add(utterance)
     books.stopped_at, books.onset = carried.stopped_at, carried.onset
+    for words in carried.words:
+        books.questions.inherit(carried.turn, words, carried.attempts, at)
     if carried.owed:
-        books.questions.inherit(carried.turn, carried.attempts, at)
         books.requests.want(books.turn)
     elif carried.question is not None:
         books.questions.expect(carried.question, carried.attempts, at)
+    gone = [utterance for utterance in carried.sounding if utterance.end > at.queued]
+    for utterance in carried.sounding:
+        if utterance not in gone:
+            books.playout.add(utterance)
+    return [Tell(books.said(utterance, utterance.begin)) for utterance in gone]  # the playout was made anew
 
 
 def hand_over(books: Books, at: Moment, *, healthy: bool) -> Carried:
     """What the next connection has to make good."""
     facts: list[Fact] = [books.said(u, at.played) for u in books.playout.take_finished(at.played)]
-    facts += _cut_off(books)
+    carried = _obligations(books, Carried(books.turn), at, facts, healthy=healthy)
+    if not carried.attempts:
+        facts += _cut_off(books)
     sounding = _sounding(books)
     facts += [books.said(utterance, at.played) for utterance in sounding if utterance.end <= at.played]
-    carried = _obligations(books, at, facts, healthy=healthy)
     return replace(
         carried,
         sounding=tuple(utterance for utterance in sounding if utterance.end > at.played),
-        stopped_at=books.stopped_at,
+        stopped_at=books.stopped_at if carried.owed or books.onset else None,
         onset=books.onset,
         facts=tuple(facts),
     )
 
 
 def _cut_off(books: Books) -> list[Fact]:
-    """An answer that had begun to sound is not asked for again."""
+    """An answer that had begun to sound is not asked for again, unless a tool was to be heard from."""
     reason = "the connection was lost in the middle of it"
     return [
         AnswerFailed(answer.turn, "cut", reason)
@@ -74,37 +78,41 @@ def _made_foreign(books: Books, utterance: Utterance) -> Utterance:
     )
 
 
-def _obligations(books: Books, at: Moment, facts: list[Fact], *, healthy: bool) -> Carried:
-    """What the user is owed: asked for if his words are known, else heard again from the captured sound."""
+# --------------------------------------------------------------------------------- what the user is owed
+
+
+def _obligations(books: Books, carried: Carried, at: Moment, facts: list[Fact], *, healthy: bool) -> Carried:
+    """To be asked for if his words are known, else to be heard again in the captured sound."""
     asked = [question for question in books.questions if not _answered(books, question)]
     due = [question for question in asked if question.attempts < MAX_CARRIES]
     facts += [_given_up(question.turn) for question in asked if question not in due]
-    carried = Carried(books.turn, resend_from=books.questions.unproved(at, healthy=healthy))
-    if due:
-        carried = replace(carried, attempts=max(question.attempts for question in due) + 1)
-        unknown = [question for question in due if not question.known]
-        carried = _to_resend(books, due, unknown[0], carried) if unknown else replace(carried, owed=True)
-    elif (resent := books.questions.resent) is not None:
-        if resent.attempts >= MAX_CARRIES:
-            facts.append(_given_up(resent.turn))
-        else:
-            attempts = resent.attempts + 1
-            carried = replace(carried, resend_from=resent.begin, question=resent.turn, attempts=attempts)
-    return carried
-
-
-def _to_resend(books: Books, due: Sequence[Question], first: Question, carried: Carried) -> Carried:
-    """Words that will be heard again are not remembered as well."""
-    for question in due:
-        if question.known and question.begin >= first.begin:
-            books.memory.forget((books.connection, question.item_id))
-    return replace(carried, resend_from=first.begin, question=due[-1].turn)
+    carried = replace(carried, resend_from=books.questions.unproved(at, healthy=healthy))
+    resent = books.questions.resent
+    if resent is not None and resent.attempts >= MAX_CARRIES:
+        facts.append(_given_up(resent.turn))
+    elif resent is not None:
+        attempts = resent.attempts + 1
+        return replace(carried, resend_from=resent.begin, question=resent.turn, attempts=attempts)
+    if not due:
+        return carried
+    carried = replace(carried, attempts=max(question.attempts for question in due) + 1)
+    unknown = next((index for index, question in enumerate(due) if not _known(books, question)), None)
+    if unknown is None:
+        return replace(carried, words=tuple(question.words for question in due if question.words))
+    for question in due[unknown:]:
+        if question.words is not None:
+            books.memory.forget(question.words)  # these words will be heard again
+    return replace(carried, resend_from=due[unknown].begin, question=due[-1].turn)
 
 
 def _answered(books: Books, question: Question) -> bool:
     """Some of an answer was there, and nothing more is to come: no tool, no request."""
     coming = books.calls.pending_in(books.turn) or books.requests.pending_in(books.turn)
     return question.begun and not (question.turn == books.turn and coming)
+
+
+def _known(books: Books, question: Question) -> bool:
+    return question.words is not None and question.words in books.memory
 
 
 def _given_up(turn: int) -> AnswerFailed:

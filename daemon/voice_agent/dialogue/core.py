@@ -157,17 +157,16 @@ class Dialogue:
         books, carried = self._books, carried or Carried()
         books.turn = max(books.turn, carried.turn)
         books.questions.go_live(at, books.input_rate)
-        carry.take_over(books, carried, at)
-        events = self._restoration.begin(carried.turn if carried.owed else None, at.now)
-        commands: list[Command] = [Send(event) for event in events]
-        if events:
+        commands: list[Command] = [*carry.take_over(books, carried, at)]
+        if events := self._restoration.begin(carried.words, at.now):
+            commands += [Send(event) for event in events]
             commands.append(Tell(Restored(self._memory.turns, self._memory.chars)))
         return [*commands, *self._settle(at)]
 
     def leave(self, at: Moment, *, healthy: bool = False) -> Carried:
         """The connection is lost, or given up while ``healthy``: what the next one has to make good."""
         self._left = True
-        self.deadline = None
+        self.deadline = self.quiet_since = None
         return carry.hand_over(self._books, at, healthy=healthy)
 
     # -------------------------------------------------------------------------------------- events
@@ -181,7 +180,7 @@ class Dialogue:
             case TranscriptionCompleted(transcript=str(text)) if text.strip():
                 return turns.understand(self._books, event, text.strip())
             case SessionCreated() | SessionUpdated():
-                return self._session(event)
+                return self._session(event, at)
             case ServerError(error=error):
                 return self._weigh(error, at)
             case Unrecognised(type=kind):
@@ -209,7 +208,7 @@ class Dialogue:
                 return answering.ends(books, info, at)
         return []
 
-    def _session(self, event: SessionCreated | SessionUpdated) -> Sequence[Command]:
+    def _session(self, event: SessionCreated | SessionUpdated, at: Moment) -> Sequence[Command]:
         """Introduce ourselves; then obey the rates that the server states. Yandex may confirm twice."""
         books = self._books
         if isinstance(event, SessionCreated):
@@ -221,20 +220,24 @@ class Dialogue:
         if granted == books.granted:
             return []
         self._flips += books.granted is not None
-        books.granted = granted
         if self._flips > MAX_FLIPS:
             text = "the server changes the sample rates again and again"
             return [Abandon(RemoteProtocolError(text, cause=Cause.PROTOCOL))]
-        return [granted]
+        cut = books.playout.take_all() if granted.output_rate != books.output_rate else []
+        told = [Tell(books.said(utterance, at.played)) for utterance in cut]  # a new rate, a new playout
+        books.granted = granted
+        return [*told, granted]
 
     def _weigh(self, error: ErrorDetail, at: Moment) -> Sequence[Command]:
         books = self._books
         books.requests.was_refused(error.event_id, busy=error.code == BUSY, now=at.now)
         verdict = judge(error)
         message = error.message or error.type or "no message"
-        if (instead := self._restoration.refused(error, at.now)) is not None and verdict is Verdict.COMPLAINT:
-            told = Tell(ServerFault(Verdict.BENIGN.value, error.code or "", message))
-            return [told, *(Send(event) for event in instead)]
+        if verdict in (Verdict.BENIGN, Verdict.COMPLAINT):
+            instead = self._restoration.refused(error, at.now)
+            if instead is not None:
+                told = Tell(ServerFault(Verdict.BENIGN.value, error.code or "", message))
+                return [told, *(Send(event) for event in instead)]
         told = Tell(ServerFault(verdict.value, error.code or "", message))
         if books.granted is None and verdict is Verdict.COMPLAINT:
             return [told, *self._unready(error, message)]
@@ -260,8 +263,7 @@ class Dialogue:
         """Draw the conclusions of the moment: what was heard, what is overdue, what may now be asked."""
         books = self._books
         commands: list[Command] = [*self._told_heard(at), *self._told_onset(at), *patience.heal(books, at)]
-        free = not books.user_speaks and not books.answers.under_way()
-        if free and (request := books.requests.next_request(books.turn, now=at.now)):
+        if books.free() and (request := books.requests.next_request(books.turn, now=at.now)):
             commands.append(Send(request))
         self.deadline = patience.deadline(books, at)
         if self.state is not State.IDLE:

@@ -6,7 +6,7 @@ is known by the connection and the item that it came from, so that a later cut c
 here is private: no ``repr`` shows a word.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from voice_agent.realtime.providers import History
@@ -73,6 +73,13 @@ class Memory:
 
     def __len__(self) -> int:
         return len(self._lines)
+
+    def __contains__(self, key: Key) -> bool:
+        return any(entry[0] == key for entry in self._lines)
+
+    def entries(self) -> Sequence[tuple[Key, Line]]:
+        """The lines with their keys, oldest first."""
+        return tuple(self._lines)
 
     @property
     def chars(self) -> int:

@@ -123,4 +123,7 @@ def _deadlines(books: Books, at: Moment) -> Iterator[float]:
         yield (
             answer.last_at + PROGRESS_S if answer.cancelled_at is None else answer.cancelled_at + CANCELLED_S
         )
-    yield from (time for time in (books.requests.deadline, books.calls.deadline) if time is not None)
+    if (asked := books.requests.deadline(free=books.free())) is not None:
+        yield asked
+    if (tool := books.calls.deadline) is not None:
+        yield tool

@@ -11,6 +11,7 @@ told as failed. When a connection is lost, the open questions say what must be a
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from voice_agent.dialogue.memory import Key
 from voice_agent.dialogue.values import Moment
 from voice_agent.formats import ms_to_samples
 from voice_agent.realtime.events import SpeechStarted, SpeechStopped
@@ -38,7 +39,8 @@ KEPT = 8
 class Question:
     """One utterance of the user. Positions in samples; ``end`` is ``None`` while he speaks.
 
-    ``known``: its words are in the memory. ``begun``: some of its answer has arrived.
+    ``words``: the memory's line with its words, once they are known. ``begun``: some of its answer has
+    arrived. ``attempts``: so many connections were lost over it.
     """
 
     turn: int
@@ -46,7 +48,7 @@ class Question:
     begin: int
     started_at: float
     end: int | None = None
-    known: bool = False
+    words: Key | None = None
     begun: bool = False
     attempts: int = 0
 
@@ -86,9 +88,9 @@ class Questions:
         self._rate, self._live_at = rate, at.now
         self._base = self._received = self._last_end = at.sent
 
-    def inherit(self, turn: int, attempts: int, at: Moment) -> None:
+    def inherit(self, turn: int, words: Key, attempts: int, at: Moment) -> None:
         """An utterance of an earlier connection whose words are known is to be answered by this one."""
-        self._open.append(Question(turn, "", at.sent, at.now, at.sent, known=True, attempts=attempts))
+        self._open.append(Question(turn, "", at.sent, at.now, at.sent, words=words, attempts=attempts))
 
     def expect(self, turn: int, attempts: int, at: Moment) -> None:
         """The sound that is now sent holds an utterance that an earlier connection lost."""
@@ -114,6 +116,8 @@ class Questions:
         attempts = self.resent.attempts if self.resent else 0
         self.resent = None
         question = Question(turn, event.item_id, max(begin, self._last_end), at.now, attempts=attempts)
+        if (unfinished := self.speaking) is not None:
+            unfinished.end = question.begin
         self._open = [*self._open, question][-KEPT:]
 
     def end(self, event: SpeechStopped | None, at: Moment) -> None:
@@ -123,11 +127,11 @@ class Questions:
         if (question := self.speaking) is not None:
             question.end = self._last_end
 
-    def transcribed(self, item_id: str) -> None:
-        """The words of an utterance are known; if nobody can say of which, of the last that has ended."""
-        named = [question for question in self._open if question.item_id == item_id]
-        for question in named[-1:] or [q for q in self._open if q.end is not None][-1:]:
-            question.known = True
+    def transcribed(self, item_id: str | None, words: Key) -> None:
+        """The words of an utterance are in the memory; ``None``: of the last one that has ended."""
+        ended = [question for question in self._open if question.end is not None]
+        for question in [q for q in ended if item_id in (None, q.item_id)][-1:]:
+            question.words = words
 
     def answering(self, turn: int) -> None:
         """The first sound of an answer has arrived."""
@@ -138,18 +142,16 @@ class Questions:
         """The questions up to ``turn`` are answered, or were told as failed."""
         self._open = [q for q in self._open if q.end is None or q.turn > turn]
 
-    def open(self, turn: int) -> bool:
-        """Whether ``turn`` or an earlier one waits for an answer of which nothing has arrived."""
-        return any(q.end is not None and not q.begun and q.turn <= turn for q in self._open)
-
     # ------------------------------------------------------------------------- what the server has
 
     def sign_of_life(self, at: Moment) -> None:
         """The server said something: what was sent a while ago has arrived, and has been listened to."""
         self._received = max(self._received, self._proved(at) - self._samples(MARGIN_S * 1000))
 
-    def unproved(self, at: Moment, *, healthy: bool) -> int:
-        """From where on the sound may have been lost with the connection."""
+    def unproved(self, at: Moment, *, healthy: bool) -> int | None:
+        """From where on the sound may have been lost with the connection; ``None`` if none was sent."""
+        if self._live_at is None:
+            return None
         if healthy:
             self.sign_of_life(at)
         return max(self._received, self._last_end)

@@ -45,12 +45,11 @@ class ResponseRequests:
         """A request is wanted or outstanding."""
         return self._asked is not None or self._wanted_for is not None
 
-    @property
-    def deadline(self) -> float | None:
-        """When ``next_request`` wants to be asked again (monotonic seconds)."""
+    def deadline(self, *, free: bool) -> float | None:
+        """When ``next_request`` or ``take_lost`` wants to be called. ``free``: the server is idle."""
         if self._asked:
             return self._asked.at + PATIENCE_S
-        return self._not_before if self._wanted_for is not None else None
+        return self._not_before if free and self._wanted_for is not None else None
 
     @property
     def hopeless(self) -> bool:

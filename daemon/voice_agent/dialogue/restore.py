@@ -6,9 +6,9 @@ without its twin breaks a conversation. A server that refuses the items gets the
 refuses that goes without. Restored items are never truncated or deleted: they have no sound.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from voice_agent.dialogue.memory import AgentLine, Line, Memory, ToolLine, UserLine
+from voice_agent.dialogue.memory import AgentLine, Key, Line, Memory, ToolLine, UserLine
 from voice_agent.realtime.events import Content, CreateItem, ErrorDetail, Item
 from voice_agent.realtime.providers import History, under_pressure
 
@@ -31,8 +31,8 @@ class Restoration:
         self._until = 0.0
         self._count = 0
 
-    def begin(self, owed: int | None, now: float) -> Sequence[CreateItem]:
-        """The events that restore. ``owed``: the turn whose words the model is to answer."""
+    def begin(self, owed: Collection[Key], now: float) -> Sequence[CreateItem]:
+        """The events that restore. ``owed``: the lines that the model is to answer."""
         self._until = now + REFUSAL_S
         match self._history:
             case History.ITEMS:
@@ -49,7 +49,7 @@ class Restoration:
             self._history = History.RECAP
             if not under_pressure(error):
                 self._memory.history = History.RECAP
-            return self._recap(None)
+            return self._recap(())
         return []
 
     def _names_ours(self, error: ErrorDetail, now: float) -> bool:
@@ -58,10 +58,10 @@ class Restoration:
         message = (error.message or "").lower()
         return now < self._until and any(word in message for word in REFUSAL_WORDS)
 
-    def _recap(self, owed: int | None) -> Sequence[CreateItem]:
+    def _recap(self, owed: Collection[Key]) -> Sequence[CreateItem]:
         """One message about what is over, and the user's last words as his own if they are to be answered."""
-        due = [line for line in self._memory if isinstance(line, UserLine) and line.turn == owed]
-        past = [line for line in self._memory if line not in due]
+        due = [line for key, line in self._memory.entries() if key in owed]
+        past = [line for key, line in self._memory.entries() if key not in owed]
         texts = [recap(past, russian=self._russian())] if past else []
         return [self._event("user", text) for text in [*texts, *(line.text for line in due)]]
 

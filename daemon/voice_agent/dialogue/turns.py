@@ -93,7 +93,9 @@ def end_speech(books: Books, event: SpeechStopped, at: Moment) -> Sequence[Comma
 
 def understand(books: Books, event: TranscriptionCompleted, text: str) -> Sequence[Command]:
     """The user's words have come, perhaps long after the answer to them."""
+    named = event.item_id in books.turn_of_item
     turn = books.turn_of_item.get(event.item_id, books.turn)
-    books.questions.transcribed(event.item_id)
-    books.memory.enter((books.connection, event.item_id or f"turn {turn}"), UserLine(turn, text))
+    key = (books.connection, event.item_id or f"turn {turn}")
+    books.memory.enter(key, UserLine(turn, text))
+    books.questions.transcribed(event.item_id if named else None, key)
     return [Tell(UserSaid(turn, text))]

@@ -276,7 +276,7 @@ _PRESSURE_WORDS = ("rate_limit", "overloaded", "resource_exhausted", "server_err
 
 def judge(error: ErrorDetail) -> Verdict:
     """The weight of a server's ``error``; unknown ones are complaints."""
-    if known := _BY_CODE.get(error.code or ""):
+    if known := _known(error):
         return known[0]
     if error.event_id == PROBE_ID:
         return Verdict.BENIGN
@@ -286,8 +286,13 @@ def judge(error: ErrorDetail) -> Verdict:
 
 def cause_of(error: ErrorDetail) -> Cause:
     """The cause of a session's end by ``error``, in one word."""
-    verdict, cause = _BY_CODE.get(error.code or "", (Verdict.COMPLAINT, Cause.UNKNOWN))
-    return Cause.OVERLOADED if verdict is Verdict.COMPLAINT and under_pressure(error) else cause
+    if known := _known(error):
+        return known[1]
+    return Cause.OVERLOADED if under_pressure(error) else Cause.UNKNOWN
+
+
+def _known(error: ErrorDetail) -> tuple[Verdict, Cause] | None:
+    return _BY_CODE.get(error.code or "") or _BY_CODE.get(error.type or "")
 
 
 def under_pressure(error: ErrorDetail) -> bool:
