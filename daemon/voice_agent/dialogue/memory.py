@@ -155,7 +155,6 @@ def heard_words(text: str, heard_ms: int, sent_ms: int, *, complete: bool) -> st
     limit = len(text) * heard_ms // sent_ms if sent_ms else 0
     if not complete:
         limit = min(limit, heard_ms * MAX_CHARS_PER_S // 1000)
-    if limit >= len(text) or text[limit : limit + 1].isspace():
-        return text[:limit].rstrip()
-    begin = text[:limit].rsplit(maxsplit=1)
-    return begin[0] if len(begin) > 1 else ""
+    while 0 < limit < len(text) and not text[limit].isspace():
+        limit -= 1
+    return text[:limit].rstrip()
