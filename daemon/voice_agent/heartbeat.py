@@ -5,10 +5,10 @@ Anything that arrives is a sign of life; so is, to the kernel, an acknowledged b
 =====================  ========================================================  ==========================
 what is gone           who finds it                                              after
 =====================  ========================================================  ==========================
-the path (no ACKs)     the kernel: keep-alive, TCP_USER_TIMEOUT over the pings'  10 s; 14 s if a ping has
-                       or the sound's bytes (``wire``)                           just been acknowledged
+the path (no ACKs)     the kernel: keep-alive, TCP_USER_TIMEOUT over the pings'  6 to 10 s; 13 s if a ping
+                       or the sound's bytes (``wire``)                           has just been acknowledged
 the server, the path   a pong is missing, and a probe in between                 10 s after the first ping
-up to a proxy lives    was not answered either                                   into the void: 14 s
+up to a proxy lives    was not answered either                                   into the void: 13 s
 the same, and it never a probe, after ``quiet_s`` of silence, is not answered    30 s after the last word
 answered pings
 =====================  ========================================================  ==========================
@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
 
-PING_S = 4.0
-"""With the kernel's 10 s, a dead path is found within 14 s; costs a hundred bytes each time."""
+PING_S = 3.0
+"""With the 10 s below, or the kernel's, whatever dies is found within 14 s; a hundred bytes each time."""
 
 PATIENCE_S = 10.0
 """From a ping or a probe to the verdict: a handover between cells or access points takes some seconds."""
