@@ -1,0 +1,96 @@
+"""One daemon process: watched from outside through /proc, its log and its metrics."""
+
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+KEY = "AQVN-the-key-of-the-chaos-suite"
+SAMPLE = re.compile(r"^(voice_agent_\w+)(?:\{([^}]*)\})? ([-+.e0-9]+)$", re.MULTILINE)
+
+
+class Vitals(NamedTuple):
+    """What a process holds. ``rss_kb``: memory in real use."""
+
+    rss_kb: int
+    fds: int
+    threads: int
+    tasks: int
+
+
+class DaemonProcess:
+    """``voice-agent run``, until ``stop``. ``root``: where the package is imported from; default: as here."""
+
+    def __init__(self, directory: Path, config: str, environ: Mapping[str, str], metrics_port: int) -> None:
+        self._log = directory / "log"
+        path = directory / "config.toml"
+        path.write_text(config)
+        environment = os.environ | dict(environ) | {"VOICE_AGENT_API_KEY": KEY, "HOME": str(directory)}
+        environment["XDG_STATE_HOME"] = str(directory)
+        self._metrics = f"http://127.0.0.1:{metrics_port}/metrics"
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "voice_agent", "run", "--config", str(path)],
+                env=environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
+    @property
+    def code(self) -> int | None:
+        """How it ended, if it has."""
+        return self._process.poll()
+
+    @property
+    def log_bytes(self) -> int:
+        """How long the log is."""
+        return self._log.stat().st_size
+
+    def log(self, since: int = 0) -> str:
+        """Its lines from that byte on."""
+        with self._log.open("rb") as file:
+            file.seek(since)
+            return file.read().decode(errors="replace")
+
+    def vitals(self) -> Vitals:
+        """What it holds now."""
+        here = Path(f"/proc/{self._process.pid}")
+        status = dict(line.split(":", 1) for line in (here / "status").read_text().splitlines())
+        tasks = int(self.figures().get("voice_agent_asyncio_tasks", 0))
+        fds = sum(1 for _ in (here / "fd").iterdir())
+        return Vitals(int(status["VmRSS"].split()[0]), fds, int(status["Threads"]), tasks)
+
+    def figures(self) -> dict[str, float]:
+        """Its metrics, summed over labels; empty if there are none. Blocks: ask in a thread."""
+        try:
+            with urllib.request.urlopen(self._metrics, timeout=2) as answer:
+                text = answer.read().decode()
+        except OSError:
+            return {}
+        found: dict[str, float] = {}
+        for name, _, value in SAMPLE.findall(text):
+            found[name] = found.get(name, 0.0) + float(value)
+        return found
+
+    def stop(self, patience_s: float = 5.0) -> int:
+        """SIGTERM, and its exit code."""
+        self._process.terminate()
+        try:
+            return self._process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def kill(self) -> None:
+        """At once, whatever it does."""
+        self._process.kill()
+        self._process.wait()

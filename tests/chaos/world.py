@@ -1,0 +1,257 @@
+"""One daemon's world: its process, its room, its network, its name server and the server it talks to."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from time import monotonic
+from typing import Self
+
+import numpy as np
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from tests.chaos.mind import Heads, Plan
+from tests.chaos.process import DaemonProcess
+from tests.chaos.proxy import HOST, Proxy
+from tests.chaos.resolver import HOST as NAME
+from tests.chaos.resolver import Resolver
+from tests.chaos.voices import RATE, Run, Samples, runs, utterance
+from voice_agent.embedded import Script, Server, ServerOptions, running, weather
+from voice_agent.embedded.connection import Connection
+from voice_agent.lab.card import VirtualCard
+from voice_agent.realtime.events import AppendAudio
+
+LOOK_S = 0.01
+TOOL_S = 0.5
+"""How long the weather takes: long enough to strike in the middle of it."""
+START_TIMEOUT_S = 20.0
+
+CONFIG = """\
+[provider]
+kind = "custom"
+url = "ws://{name}:{port}/v1/realtime"
+insecure = true
+
+[session.turn_detection]
+silence_duration_ms = 200
+
+[tools.weather]
+geocoding_url = "{weather}/v1/search"
+forecast_url = "{weather}/v1/forecast"
+
+[metrics]
+port = {metrics}
+
+[log]
+level = "debug"
+"""
+
+
+class Loudspeaker:
+    """What the room's loudspeaker has played since ``since``, as pieces of answers."""
+
+    def __init__(self, card: VirtualCard) -> None:
+        self._card = card
+        self._path = card.directory / "speaker.raw"
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was played so far."""
+        self.since = self._at = self._card.played_samples()
+        self._closed: list[Run] = []
+        self._open: Run | None = None
+
+    def pieces(self) -> list[Run]:
+        """In the order in which they sounded."""
+        if not self._path.exists():
+            return []
+        played = np.fromfile(self._path, np.dtype("<i2"), offset=2 * self._at)
+        end = self._at + len(played)
+        found = list(runs(played, self._at))
+        self._open = found.pop() if found and found[-1].end >= end - 1 else None
+        self._closed += found
+        self._at = self._open.begin if self._open else max(self._at, end - 20)
+        return [*self._closed, *([self._open] if self._open else [])]
+
+    def sounded(self, number: int) -> int:
+        """Samples of that answer."""
+        return sum(len(piece) for piece in self.pieces() if piece.is_of(number))
+
+    def silent(self) -> bool:
+        """Whether nothing has sounded for the last 100 ms."""
+        last = np.fromfile(self._path, np.dtype("<i2"), offset=2 * max(0, self._card.played_samples() - 2400))
+        return not last.any()
+
+
+class World:
+    """``async with World(directory) as world``: a daemon in session, ready for a fault."""
+
+    server: Server
+    proxy: Proxy
+    daemon: DaemonProcess
+
+    def __init__(self, directory: Path, seed: int = 0) -> None:
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        self.heads = Heads()
+        self.card = VirtualCard(directory / "room", elastic=True)
+        self.resolver = Resolver(directory)
+        self.loudspeaker = Loudspeaker(self.card)
+        self.tool_requests = 0
+        self.said: dict[int, Samples] = {}
+        self._seed = seed
+        self._numbers = 0
+        self._stack = AsyncExitStack()
+        self._weather_url = ""
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            options = ServerOptions(script=Script())
+            self.server = await stack.enter_async_context(running(options, engines=self.heads))
+            self.proxy = await stack.enter_async_context(Proxy(self.server.port, self._seed))
+            self._weather_url = await stack.enter_async_context(_slow_weather(self._asked))
+            stack.enter_context(self.card)
+            self.start()
+            stack.callback(self._kill)
+            await self.until(self.streaming, START_TIMEOUT_S)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def start(self) -> None:
+        """A new daemon process."""
+        metrics = _free_port()
+        config = CONFIG.format(name=NAME, port=self.proxy.port, weather=self._weather_url, metrics=metrics)
+        environ = self.card.environment() | self.resolver.environment()
+        self.daemon = DaemonProcess(self.directory, config, environ, metrics)
+
+    async def restart(self) -> None:
+        """A new process in place of one that cannot go on."""
+        self.daemon.kill()
+        await self.heal()
+        known = self.latest
+        self.start()
+        await self.until(lambda: self.latest > known and self.streaming(), START_TIMEOUT_S)
+
+    async def heal(self) -> None:
+        """Nothing is wrong any more."""
+        self.server.calm()
+        self.card.heal()
+        self.resolver.answer()
+        await self.proxy.heal()
+
+    # ---------------------------------------------------------------------------------------- talking
+
+    def say(self, ms: int, plan: Plan) -> int:
+        """Begin to say something that is to be answered so; its number."""
+        self._numbers += 1
+        number = self._numbers
+        said = utterance(number, ms)
+        self.heads.recogniser.learn(number, said)
+        self.heads.plans[number] = plan
+        self.said[number] = said
+        self.card.speak(said.tobytes())
+        return number
+
+    def forget(self) -> None:
+        """A new round: what was said and sent before matters no more."""
+        self.said.clear()
+        self.heads.given.clear()
+        self.server.headers.clear()
+        self.server.connections[:] = self.server.live[-1:]
+        for connection in self.server.connections:
+            connection.received.clear()
+        self.loudspeaker.begin()
+
+    # ---------------------------------------------------------------------------------------- watching
+
+    @property
+    def latest(self) -> int:
+        """The number of the latest connection; 0 before the first."""
+        return self.server.connections[-1].number if self.server.connections else 0
+
+    def streaming(self) -> bool:
+        """Whether a session is live and sound arrives in it."""
+        return any(_appends(connection) for connection in self.server.live)
+
+    def emitted(self, kind: str) -> int:
+        """How often the latest connection was sent that event."""
+        return self.server.live[-1].outbox.sent.count(kind) if self.server.live else 0
+
+    def received(self) -> list[bytes]:
+        """The sound that came in on each connection of this round."""
+        return [
+            b"".join(event.audio for event in connection.received if isinstance(event, AppendAudio))
+            for connection in self.server.connections
+        ]
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float) -> None:
+        """Wait for ``condition``; TimeoutError if it does not come true, Ended if the daemon ends first."""
+        deadline = monotonic() + timeout_s
+        while not condition():
+            if not self.daemon.alive:
+                raise Ended(f"the daemon has ended with {self.daemon.code}")
+            if monotonic() > deadline:
+                raise TimeoutError
+            await asyncio.sleep(LOOK_S)
+
+    async def usable(self, after: int, timeout_s: float) -> float:
+        """Monotonic seconds at which sound arrives again, in a connection with a number above ``after``."""
+        heard = {each.number: _appends(each) for each in self.server.connections}
+
+        def streams() -> bool:
+            fresh = [each for each in self.server.live if each.number > after]
+            return any(_appends(each) > heard.get(each.number, 0) for each in fresh)
+
+        await self.server.watch.until(streams, timeout_s)
+        return monotonic()
+
+    def _kill(self) -> None:
+        self.daemon.kill()
+
+    def _asked(self) -> None:
+        self.tool_requests += 1
+
+
+class Ended(Exception):
+    """The process is gone, which it never may be."""
+
+
+def _appends(connection: Connection) -> int:
+    return sum(isinstance(event, AppendAudio) for event in connection.received)
+
+
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def _slow_weather(asked: Callable[[], None]) -> AsyncIterator[str]:
+    """The weather service, thinking for a while; its address."""
+
+    @web.middleware
+    async def think(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.endswith("search"):
+            asked()
+            await asyncio.sleep(TOOL_S)
+        return await handler(request)
+
+    app = web.Application(middlewares=[think])
+    app.add_routes(weather.routes())
+    runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, HOST, 0).start()
+        yield f"http://{HOST}:{runner.addresses[0][1]}"
+    finally:
+        with suppress(asyncio.CancelledError):
+            await runner.cleanup()
+
+
+SAMPLES_PER_MS = RATE // 1000
