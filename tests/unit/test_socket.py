@@ -1,6 +1,7 @@
 """An open connection in use: frames, pings, stalled lines, and the goodbye."""
 
 import asyncio
+import socket
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -156,6 +157,19 @@ def test_a_stalled_line_neither_holds_up_a_ping_nor_the_reader() -> None:
         sender.cancel()
 
     _on(ask_without_listening, use)
+
+
+# -------------------------------------------------------------------------------------------- kernel
+
+
+def test_the_kernel_is_told_to_watch_the_path() -> None:
+    async def use(line: Socket) -> None:
+        sock = line._websocket.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 4
+
+    _on(speaking(), use)
 
 
 # ---------------------------------------------------------------------------------------------- ends

@@ -126,7 +126,9 @@ class Server:
         self._upgrades += 1
         if self._remember:
             self.headers.append(request.headers)
-        refusal = await self._hindrance(request) or self._refusal(request)
+        refusal = await self._hindrance(request)
+        if refusal is None:  # not "or": in aiohttp 3.11 a response without state is false
+            refusal = self._refusal(request)
         if refusal is not None:
             return refusal
         socket = web.WebSocketResponse(

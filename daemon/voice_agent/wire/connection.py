@@ -62,7 +62,6 @@ class Endpoint:
 
     url: str
     headers: dict[str, str] = field(default_factory=dict, repr=False)
-    heartbeat_s: float | None = None
     max_frame_bytes: int = MAX_FRAME_BYTES
     tls: ssl.SSLContext | None = None
 
@@ -133,7 +132,7 @@ class Socket:
             match message.type, message.data:
                 case aiohttp.WSMsgType.CLOSE, int(code):
                     self._end = failures.at_close(code, str(message.extra or ""))
-                case aiohttp.WSMsgType.ERROR, aiohttp.WebSocketError() as nonsense:
+                case aiohttp.WSMsgType.ERROR, Exception() as nonsense:
                     self._end = failures.at_nonsense(nonsense)
                 case _:
                     self._end = failures.at_break(self._witness.error)

@@ -207,6 +207,6 @@ def at_break(error: BaseException | None) -> SessionError:
     return ConnectionLost(f"the connection was lost: {how}", cause=Cause.DROPPED)
 
 
-def at_nonsense(error: aiohttp.WebSocketError) -> SessionError:
+def at_nonsense(error: Exception) -> SessionError:
     """The server sent what is no WebSocket frame, or one too big for us."""
     return RemoteProtocolError(f"the server broke the WebSocket protocol: {error}", cause=Cause.PROTOCOL)

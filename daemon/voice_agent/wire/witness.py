@@ -1,4 +1,4 @@
-"""What aiohttp knows of a connection and does not tell: its transport, why it broke, where it was sent.
+"""What aiohttp knows of a connection and does not tell: its transport, why it broke, what it would do next.
 
 aiohttp's trace hooks show the response of an upgrade, hence the transport below; from then on a protocol of
 ours stands in front of aiohttp's and passes everything on. aiohttp itself forgets why a connection broke:
@@ -20,11 +20,13 @@ class Witness(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.error: Exception | None = None
         self._where = where
+        self._attempts = 0
         self._witnessed: asyncio.Protocol | None = None
 
     def trace(self) -> aiohttp.TraceConfig:
         """Hooks for a client session that opens one WebSocket."""
         config = aiohttp.TraceConfig()
+        config.on_connection_create_start.append(self._refuse_repetition)
         config.on_request_redirect.append(self._refuse_redirect)
         config.on_request_end.append(self._take_over)
         return config
@@ -38,6 +40,17 @@ class Witness(asyncio.Protocol):
         """Let go of the socket now, whatever is still unsent."""
         if self.transport is not None:
             self.transport.abort()
+
+    async def _refuse_repetition(
+        self,
+        _http: aiohttp.ClientSession,
+        _context: object,
+        _start: aiohttp.TraceConnectionCreateStartParams,
+    ) -> None:
+        """Where a server hangs up on the request, aiohttp would ask again at once, behind our back-off's back."""
+        self._attempts += 1
+        if self._attempts > 1:
+            raise failures.at_upgrade(aiohttp.ServerDisconnectedError(), self._where)
 
     async def _refuse_redirect(
         self, _http: aiohttp.ClientSession, _context: object, redirect: aiohttp.TraceRequestRedirectParams
