@@ -63,9 +63,17 @@ cover: $(DEVELOPING) ## Run every test and show the lines that none of them reac
 bench: $(DEVELOPING) ## Measure the daemon against floors (bench-out/bench.json)
 	@$(BIN)/python -m tests.bench
 
+.PHONY: chaos
+chaos: $(DEVELOPING) ## Let the daemon meet faults drawn from a seed (N=1000 SEED=7; chaos-out/chaos.json)
+	@$(BIN)/python -m tests.chaos $(if $(N),--faults $(N)) $(if $(SEED),--seed $(SEED))
+
+.PHONY: soak
+soak: $(DEVELOPING) ## Let the daemon talk for long; nothing may grow (MINUTES=20; soak-out/soak.json)
+	@$(BIN)/python -m tests.chaos.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: clean
 clean: ## Remove what was made, but for .venv
-	@rm -rf build dist demo-out bench-out echo-out .coverage .coverage.* .hypothesis
+	@rm -rf build dist demo-out bench-out echo-out chaos-out soak-out .coverage .coverage.* .hypothesis
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find daemon tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -46,9 +46,8 @@ class Hearer:
 class Thinker:
     """The dialogue policy: a tool first if the plan says so, then the answer that counts."""
 
-    def __init__(self, plans: dict[int, Plan], given: list[int]) -> None:
+    def __init__(self, plans: dict[int, Plan]) -> None:
         self._plans = plans
-        self._given = given
 
     def answer(
         self, lines: Sequence[Line], _tools: Sequence[Tool], _instructions: str, /
@@ -61,7 +60,6 @@ class Thinker:
             return _spoilt(plan.spoil, number)
         if plan.tool and not any(isinstance(line, Returned) for line in since):
             return [Call(TOOL, '{"city": "Moscow"}')]
-        self._given.append(number)
         return [Say(f"answer {number}", answer(number, plan.ms), DELTA_BYTES)]
 
 
@@ -83,15 +81,13 @@ def _spoilt(how: str, number: int) -> Sequence[Action]:
 class Heads:
     """Makes the engines of each connection; what they share outlives connections.
 
-    ``merged``: utterances that were heard together with a later one, which alone is answered. ``given``:
-    the numbers of all answers begun.
+    ``merged``: utterances that were heard together with a later one, which alone is answered.
     """
 
     def __init__(self) -> None:
         self.recogniser = Recogniser()
         self.plans: dict[int, Plan] = {}
         self.merged: dict[int, int] = {}
-        self.given: list[int] = []
 
     def __call__(self) -> Engines:
         """Engines for a new connection."""
@@ -99,6 +95,6 @@ class Heads:
             vad=EnergyVad(),
             stt=Hearer(self.recogniser, self.merged),
             tts=ToneTts(),
-            mind=Thinker(self.plans, self.given),
+            mind=Thinker(self.plans),
             new_resampler=Decimator,
         )

@@ -1,5 +1,6 @@
 """Is it growing? A straight line through what was measured, by least squares, and how sure it is."""
 
+from collections.abc import Iterable
 from math import sqrt
 from statistics import fmean
 
@@ -10,8 +11,8 @@ SURE = 3.0
 class Trend:
     """Points (x, y) and their slope."""
 
-    def __init__(self) -> None:
-        self._points: list[tuple[float, float]] = []
+    def __init__(self, points: Iterable[tuple[float, float]] = ()) -> None:
+        self._points = list(points)
 
     def __len__(self) -> int:
         return len(self._points)
@@ -22,9 +23,32 @@ class Trend:
 
     def after(self, x: float) -> "Trend":
         """The part beyond ``x``."""
-        part = Trend()
-        part._points = [point for point in self._points if point[0] >= x]
-        return part
+        return Trend(point for point in self._points if point[0] >= x)
+
+    def latter(self, share: float) -> "Trend":
+        """The last ``share`` of the points."""
+        return Trend(self._points[round(len(self._points) * (1 - share)) :])
+
+    def blocks(self, count: int) -> "Trend":
+        """Means of ``count`` neighbouring groups."""
+        size = max(1, len(self._points) // count)
+        groups = (self._points[at : at + size] for at in range(0, len(self._points), size))
+        return Trend((fmean(x for x, _ in group), fmean(y for _, y in group)) for group in groups)
+
+    @property
+    def span(self) -> float:
+        """From the first x to the last."""
+        return self._points[-1][0] - self._points[0][0] if self._points else 0.0
+
+    @property
+    def first(self) -> float:
+        """The first y; 0 if there is none."""
+        return self._points[0][1] if self._points else 0.0
+
+    @property
+    def last(self) -> float:
+        """The last y; 0 if there is none."""
+        return self._points[-1][1] if self._points else 0.0
 
     @property
     def slope(self) -> float:

@@ -1,8 +1,10 @@
 """One daemon's world: its process, its room, its network, its name server and the server it talks to."""
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
@@ -21,12 +23,15 @@ from tests.chaos.voices import RATE, Run, Samples, runs, utterance
 from voice_agent.embedded import Script, Server, ServerOptions, running, weather
 from voice_agent.embedded.connection import Connection
 from voice_agent.lab.card import VirtualCard
+from voice_agent.lab.mouth import Spoken
 from voice_agent.realtime.events import AppendAudio
 
 LOOK_S = 0.01
 TOOL_S = 0.5
 """How long the weather takes: long enough to strike in the middle of it."""
 START_TIMEOUT_S = 20.0
+TIDY_SAMPLES = 3_000_000
+"""Two minutes of recording: also what the mouth reads through after each utterance grows with time."""
 
 CONFIG = """\
 [provider]
@@ -86,17 +91,20 @@ class Loudspeaker:
 
 
 class World:
-    """``async with World(directory) as world``: a daemon in session, ready for a fault."""
+    """``async with World(directory) as world``: a daemon in session, ready for a fault.
+
+    ``speed``: seconds of sound in a second.
+    """
 
     server: Server
     proxy: Proxy
     daemon: DaemonProcess
 
-    def __init__(self, directory: Path, seed: int = 0) -> None:
+    def __init__(self, directory: Path, seed: int = 0, *, speed: float = 1.0) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self.heads = Heads()
-        self.card = VirtualCard(directory / "room", elastic=True)
+        self.card = VirtualCard(directory / "room", elastic=True, speed=speed)
         self.resolver = Resolver(directory)
         self.loudspeaker = Loudspeaker(self.card)
         self.tool_requests = 0
@@ -105,6 +113,7 @@ class World:
         self._numbers = 0
         self._stack = AsyncExitStack()
         self._weather_url = ""
+        self._speaking: Future[Spoken] | None = None
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -154,17 +163,19 @@ class World:
         self.heads.recogniser.learn(number, said)
         self.heads.plans[number] = plan
         self.said[number] = said
-        self.card.speak(said.tobytes())
+        self._speaking = self.card.speak(said.tobytes())
         return number
 
     def forget(self) -> None:
         """A new round: what was said and sent before matters no more."""
         self.said.clear()
-        self.heads.given.clear()
+        self.heads.plans.clear()
+        self.heads.merged.clear()
         self.server.headers.clear()
         self.server.connections[:] = self.server.live[-1:]
         for connection in self.server.connections:
             connection.received.clear()
+        self._tidy()
         self.loudspeaker.begin()
 
     # ---------------------------------------------------------------------------------------- watching
@@ -209,6 +220,12 @@ class World:
 
         await self.server.watch.until(streams, timeout_s)
         return monotonic()
+
+    def _tidy(self) -> None:
+        """The room's recordings begin again when they are long, lest hours of talk fill the disk."""
+        if self._speaking is not None and self._speaking.done() and self.card.played_samples() > TIDY_SAMPLES:
+            for name in ("speaker.raw", "mic.raw", "events.log"):
+                os.truncate(self.card.directory / name, 0)
 
     def _kill(self) -> None:
         self.daemon.kill()
