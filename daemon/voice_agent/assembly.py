@@ -1,7 +1,12 @@
 """From the configuration to the values that the parts are made of: the one place that knows both."""
 
+from dataclasses import replace
+
+from voice_agent.budget import Budget, state_directory
 from voice_agent.config import Config
 from voice_agent.credentials import Secret
+from voice_agent.dialogue import Memory
+from voice_agent.lifetime import Lifetime
 from voice_agent.realtime.events import ToolSpec, TurnDetection
 from voice_agent.realtime.providers import PROVIDERS, Place, Provider, SessionSettings, custom, endpoint
 from voice_agent.tools.base import Tool, Toolbox
@@ -16,8 +21,11 @@ def provider_for(config: Config) -> Provider:
     """The profile of the configured kind of server."""
     wanted = config.provider
     if wanted.kind == "custom":
-        return custom(wanted.url, wanted.auth_header, wanted.auth_scheme, yandex=wanted.dialect == "yandex")
-    return PROVIDERS[wanted.kind].with_bearer() if wanted.auth == "bearer" else PROVIDERS[wanted.kind]
+        found = custom(wanted.url, wanted.auth_header, wanted.auth_scheme, yandex=wanted.dialect == "yandex")
+    else:
+        found = PROVIDERS[wanted.kind].with_bearer() if wanted.auth == "bearer" else PROVIDERS[wanted.kind]
+    model = config.session.transcription_model
+    return replace(found, transcription_model=model) if model else found
 
 
 def endpoint_for(config: Config, secret: Secret | None) -> Endpoint:
@@ -30,7 +38,6 @@ def endpoint_for(config: Config, secret: Secret | None) -> Endpoint:
     return Endpoint(
         url=wanted.url or endpoint(provider, place),
         headers=headers,
-        heartbeat_s=provider.heartbeat_s,
         max_frame_bytes=wanted.max_message_mib * MIB,
     )
 
@@ -66,3 +73,29 @@ def toolbox_for(config: Config) -> Toolbox:
     service = WeatherService(weather.geocoding_url, weather.forecast_url, weather.timeout_s)
     known: tuple[Tool, ...] = (weather_tool(service), clock_tool())
     return Toolbox(tool for tool in known if tool.name in config.tools.enabled)
+
+
+def memory_for(config: Config) -> Memory:
+    """What a new session will be told of the ones before it."""
+    return Memory(max_turns=config.memory.turns, max_chars=config.memory.chars)
+
+
+def lifetime_for(config: Config) -> Lifetime:
+    """When sessions are renewed and parked."""
+    wanted = config.session
+    limit_s = provider_for(config).session_max_s if wanted.max_session_s is None else wanted.max_session_s
+    return Lifetime(limit_s, wanted.park_after_s)
+
+
+def spread_for(config: Config) -> float:
+    """Over how many seconds the first connections of a fleet are spread."""
+    wanted = config.reconnect.spread_s
+    return provider_for(config).spread_s if wanted is None else wanted
+
+
+def budget_for(config: Config) -> Budget:
+    """The day's account; kept across restarts if there is a limit to keep."""
+    wanted = config.budget
+    is_limited = bool(wanted.audio_minutes or wanted.tokens)
+    directory = state_directory() if is_limited else None
+    return Budget(audio_minutes=wanted.audio_minutes, tokens=wanted.tokens, directory=directory)

@@ -87,8 +87,8 @@ class Budget:
         today: Callable[[], date] = lambda: datetime.now().astimezone().date(),
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self._cap_s = audio_minutes * 60
-        self._cap_tokens = tokens
+        self.cap_s = audio_minutes * 60
+        self.cap_tokens = tokens
         self._today = today
         self._clock = clock
         self._store = Store(directory / FILE) if directory else None
@@ -126,9 +126,9 @@ class Budget:
 
     def _reached(self) -> str:
         day = self._look()
-        if self._cap_s and day.sent_s + day.received_s >= self._cap_s:
+        if self.cap_s and day.sent_s + day.received_s >= self.cap_s:
             return "audio"
-        return "tokens" if self._cap_tokens and sum(day.tokens.values()) >= self._cap_tokens else ""
+        return "tokens" if self.cap_tokens and sum(day.tokens.values()) >= self.cap_tokens else ""
 
     def _look(self) -> Day:
         """Look at clock and calendar, and save now and then."""

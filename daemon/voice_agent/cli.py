@@ -81,7 +81,7 @@ def _run(arguments: argparse.Namespace) -> int:
     import faulthandler
 
     from voice_agent import agent, config
-    from voice_agent.credentials import THREE_WAYS, find_key
+    from voice_agent.credentials import THREE_WAYS, Secret, find_key
     from voice_agent.foreground import run_in_foreground
     from voice_agent.telemetry import logs
 
@@ -93,8 +93,12 @@ def _run(arguments: argparse.Namespace) -> int:
         raise ConfigError("provider", f'kind "{settings.provider.kind}" needs a key; {THREE_WAYS}')
     if key is not None and key.warning:
         log.warning(key.warning)
-    secret = key.secret if key is not None else None
-    run_in_foreground(lambda stop: agent.run(settings, secret, stop=stop))
+
+    def source() -> Secret | None:
+        found = find_key(settings.provider.key_file)
+        return found.secret if found is not None else None
+
+    run_in_foreground(lambda stop: agent.run(settings, source, stop=stop))
     return os.EX_OK
 
 

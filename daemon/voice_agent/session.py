@@ -1,24 +1,30 @@
 """One connection: carries events into the dialogue and its commands out, until either side ends it.
 
-    microphone -> uplink ----------------------------.
+    ear -> uplink -----------------------------------.
                                                       v
     socket -> downlink -> Dialogue -> carry_out -> outbox -> sender -> socket
-                            ^  ^         |-> speaker
-                            |  '- alarm  '-> tool tasks -.
-                            '----------------------------'
+                 |          ^  ^         |-> speaker                     ^
+                 v          |  '- alarm  '-> tool tasks -.               |
+              heartbeat     '----------------------------'   pulse ------'
 
-``carry_out`` is a plain function: between an event and its effects nothing else runs. Only the sender and
-the uplink wait for the socket, so a stalled socket delays what is *sent*, never what is *silenced*.
+A session stands by from ``session.updated`` until ``go_live``: confirmed, silent, without the user's sound.
+Then it is the one that hears and speaks, until it ends or ``leave`` takes that from it.
+
+``carry_out`` is a plain function: between an event and its effects nothing else runs. Only sender, uplink
+and pulse wait for the socket, so a stalled socket delays what is *sent*, never what is *silenced*. Sound
+waits until the outbox is empty: what was restored or corrected is known to the server before the next word.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import monotonic
 from typing import NamedTuple, Protocol
 
 from voice_agent.dialogue import (
     Abandon,
+    Carried,
     Command,
     Dialogue,
     Fact,
@@ -32,12 +38,21 @@ from voice_agent.dialogue import (
     ToolCall,
     ToolOutcome,
 )
-from voice_agent.errors import RemoteProtocolError
+from voice_agent.errors import Cause, ConnectionLost, RemoteProtocolError, SessionError
+from voice_agent.formats import BYTES_PER_SAMPLE
+from voice_agent.heartbeat import Dead, Heartbeat, HeartbeatStatistics, Ping, Probe
 from voice_agent.realtime.codec import decode_server, encode
 from voice_agent.realtime.events import AppendAudio, ClientEvent
+from voice_agent.supervision import Vital, forever
 
 HANDSHAKE_TIMEOUT_S = 15.0
 """From the open socket to ``session.updated``."""
+
+STALL_LIMIT_S = 10.0
+"""One frame may take this long to be taken by the socket: TCP itself gives a dead path up no later."""
+
+ALARM_LIMIT_S = 5.0
+"""A deadline may be missed by this much."""
 
 
 class Speaker(Protocol):
@@ -53,11 +68,33 @@ class Speaker(Protocol):
         """``(queued, played)`` sample positions."""
 
 
-class Microphone(Protocol):
-    """The captured sound, as far as a session is concerned."""
+class Chunk(Protocol):
+    """A piece of captured sound."""
 
-    async def frame(self) -> bytes:
-        """The next 20 ms; waits for it."""
+    @property
+    def pcm(self) -> bytes:
+        """Whole samples."""
+
+
+class Reader(Protocol):
+    """The right to take captured sound; it goes from one live session to the next."""
+
+    def take(self) -> Chunk | None:
+        """The next piece, if there is one and the right has not gone."""
+
+    async def wait(self) -> None:
+        """Until there is something to take; for ever if the right has gone."""
+
+
+class Ear(Protocol):
+    """The captured sound on its way to the server, as far as a session is concerned."""
+
+    @property
+    def position(self) -> int:
+        """Position after the last sample taken."""
+
+    def listen(self) -> Reader:
+        """Become the one reader."""
 
 
 class AudioPorts(Protocol):
@@ -68,7 +105,7 @@ class AudioPorts(Protocol):
         """What plays now."""
 
     @property
-    def microphone(self) -> Microphone:
+    def ear(self) -> Ear:
         """What listens now."""
 
     def retune(self, input_rate: int, output_rate: int) -> None:
@@ -83,21 +120,29 @@ class Toolbox(Protocol):
 
 
 class Connection(Protocol):
-    """An open socket."""
+    """An open socket. ``on_pong`` is told the payload of each pong."""
+
+    on_pong: Callable[[bytes], None]
 
     async def send(self, frame: bytes) -> None:
         """Send one frame."""
+
+    async def ping(self, payload: bytes) -> bool:
+        """Send a protocol ping; whether it went out."""
 
     async def receive(self) -> str | bytes:
         """The next frame; raises a ``SessionError`` when there will be none."""
 
 
 class SessionStatistics(NamedTuple):
-    """A snapshot of one session's counters."""
+    """A snapshot of one session's counters. Samples are at the session's input and output rate."""
 
     events: int
-    frames_sent: int
+    samples_sent: int
+    samples_received: int
     ready: bool
+    live: bool
+    heartbeat: HeartbeatStatistics
 
 
 class Session:
@@ -110,32 +155,74 @@ class Session:
         audio: AudioPorts,
         tools: Toolbox,
         observe: Callable[[Fact], None],
+        heartbeat: Heartbeat,
         *,
+        probe: ClientEvent | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._connection = connection
         self._dialogue = dialogue
+        connection.on_pong = lambda payload: heartbeat.pong(payload, clock())
         self._audio = audio
         self._tools = tools
         self._observe = observe
+        self._heartbeat = heartbeat
+        self._probe = probe
         self._clock = clock
         self.on_ready: Callable[[], None] = _nothing
         self._outbox: deque[ClientEvent] = deque()
         self._posted = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._emptied.set()
         self._rearmed = asyncio.Event()
         self._ready = asyncio.Event()
+        self._live = asyncio.Event()
+        self._given_up = asyncio.Event()
+        self._granted: Granted | None = None
+        self._reader: Reader | None = None
+        self._left = False
+        self._reason: SessionError | None = None
         self._tasks = asyncio.TaskGroup()
+        self._writing: dict[str, float] = {}
         self._events = 0
-        self._frames_sent = 0
+        self._samples_sent = 0
+        self._samples_received = 0
 
     def statistics(self) -> SessionStatistics:
         """Counters so far."""
-        return SessionStatistics(self._events, self._frames_sent, self._ready.is_set())
+        return SessionStatistics(
+            self._events,
+            self._samples_sent,
+            self._samples_received,
+            self._ready.is_set(),
+            self._live.is_set() and not self._left,
+            self._heartbeat.statistics(),
+        )
+
+    @property
+    def given_up(self) -> SessionError | None:
+        """Why the session was given up, if it was, whatever else happened then."""
+        return self._reason
 
     @property
     def dialogue(self) -> Dialogue:
         """The conversation of this connection."""
         return self._dialogue
+
+    def vitals(self) -> tuple[Vital, ...]:
+        """Signs of life of the parts that can hang; the cure is another session."""
+        return (
+            Vital("sender", lambda: self._since(self._writing.get("sender")), STALL_LIMIT_S, self._stalled),
+            Vital("uplink", lambda: self._since(self._writing.get("uplink")), STALL_LIMIT_S, self._stalled),
+            Vital("alarm", lambda: self._since(self._dialogue.deadline), ALARM_LIMIT_S, self._stalled),
+            Vital("heartbeat", lambda: self._since(self._heartbeat.deadline), ALARM_LIMIT_S, self._stalled),
+        )
+
+    def _since(self, moment: float | None) -> float:
+        return 0.0 if moment is None or self._left else self._clock() - moment
+
+    def _stalled(self, reason: str) -> None:
+        self.give_up(ConnectionLost(reason, cause=Cause.STALLED))
 
     async def wait_ready(self) -> None:
         """Until the server has confirmed the session."""
@@ -143,9 +230,51 @@ class Session:
 
     async def run(self) -> None:
         """Hold the conversation."""
+        parts = {
+            "downlink": self._downlink(),
+            "sender": self._sender(),
+            "uplink": self._uplink(),
+            "alarm": self._alarm(),
+            "heartbeat": self._pulse(),
+        }
         async with self._tasks:
-            for part in (self._downlink(), self._sender(), self._uplink(), self._alarm(), self._handshake()):
-                self._tasks.create_task(part)
+            for name, part in parts.items():
+                self._tasks.create_task(forever(name, part))
+            self._tasks.create_task(self._handshake())
+            self._tasks.create_task(self._end())
+
+    # --------------------------------------------------------------------------------- taking turns
+
+    def go_live(self, carried: Carried | None) -> None:
+        """From now on this session hears the user and speaks; ``carried`` is what its forerunner left."""
+        speaker = self._audio.speaker
+        if self._granted is not None:
+            self._audio.retune(self._granted.input_rate, self._granted.output_rate)
+        if carried is not None and self._audio.speaker is not speaker:
+            carried = replace(carried, sounding=(), onset=None)  # what was sounding went with the old rate
+        self._reader = self._audio.ear.listen()
+        self._live.set()
+        self._carry_out(self._dialogue.go_live(self._moment(), carried))
+
+    def leave(self, *, healthy: bool = False) -> Carried:
+        """Hear and speak no more: what the next session has to make good. ``healthy``: nothing was lost."""
+        carried = self._dialogue.leave(self._moment(), healthy=healthy)
+        self._left = True
+        for fact in carried.facts:
+            self._observe(fact)
+        return carried
+
+    def give_up(self, reason: SessionError) -> None:
+        """End the session from outside."""
+        self._reason = self._reason or reason
+        self._given_up.set()
+
+    async def _end(self) -> None:
+        await self._given_up.wait()
+        if self._reason is not None:
+            raise self._reason
+
+    # ----------------------------------------------------------------------------------- components
 
     async def _handshake(self) -> None:
         try:
@@ -153,38 +282,68 @@ class Session:
                 await self._ready.wait()
         except TimeoutError as error:
             text = f"the server did not confirm the session within {HANDSHAKE_TIMEOUT_S:.0f} s"
-            raise RemoteProtocolError(text) from error
+            raise RemoteProtocolError(text, cause=Cause.HANDSHAKE) from error
 
     async def _downlink(self) -> None:
         while True:
-            event = decode_server(await self._connection.receive())
+            frame = await self._connection.receive()
+            self._heartbeat.inbound(self._clock())
             self._events += 1
-            self._carry_out(self._dialogue.receive(event, self._moment()))
+            self._carry_out(self._dialogue.receive(decode_server(frame), self._moment()))
 
     async def _sender(self) -> None:
         while True:
             await self._posted.wait()
             self._posted.clear()
             while self._outbox:
-                await self._connection.send(encode(self._outbox.popleft()))
+                await self._write("sender", encode(self._outbox.popleft()))
+            self._emptied.set()
 
     async def _uplink(self) -> None:
-        await self._ready.wait()
-        while True:
-            frame = await self._audio.microphone.frame()
-            await self._connection.send(encode(AppendAudio(audio=frame)))
-            self._frames_sent += 1
+        await self._live.wait()
+        reader = self._reader
+        while reader is not None:
+            await reader.wait()
+            await self._emptied.wait()
+            if (chunk := reader.take()) is not None:
+                await self._write("uplink", encode(AppendAudio(audio=chunk.pcm)))
+                self._samples_sent += len(chunk.pcm) // BYTES_PER_SAMPLE
+
+    async def _write(self, component: str, frame: bytes) -> None:
+        self._writing[component] = self._clock()
+        await self._connection.send(frame)
+        del self._writing[component]
 
     async def _alarm(self) -> None:
         while True:
             self._rearmed.clear()
             deadline = self._dialogue.deadline
-            wait_s = None if deadline is None else max(deadline - self._clock(), 0.0)
-            try:
-                async with asyncio.timeout(wait_s):
-                    await self._rearmed.wait()
-            except TimeoutError:
-                self._carry_out(self._dialogue.wake(self._moment()))
+            if await self._rest(deadline):
+                continue
+            self._carry_out(self._dialogue.wake(self._moment()))
+
+    async def _rest(self, until: float | None) -> bool:
+        """Wait for a moment; whether a new deadline came before it."""
+        wait_s = None if until is None else max(until - self._clock(), 0.0)
+        try:
+            async with asyncio.timeout(wait_s):
+                return await self._rearmed.wait()
+        except TimeoutError:
+            return False
+
+    async def _pulse(self) -> None:
+        await self._ready.wait()
+        while True:
+            for deed in self._heartbeat.wake(self._clock()):
+                match deed:
+                    case Ping(payload):
+                        if await self._connection.ping(payload):
+                            self._heartbeat.pinged(payload, self._clock())
+                    case Probe() if self._probe is not None:
+                        self._post(self._probe)
+                    case Dead(text):
+                        raise ConnectionLost(text, cause=Cause.SILENT)
+            await asyncio.sleep(max(self._heartbeat.deadline - self._clock(), 0.0))
 
     async def _run_tool(self, call: ToolCall) -> None:
         started = self._clock()
@@ -194,31 +353,43 @@ class Session:
 
     def _moment(self) -> Moment:
         queued, played = self._audio.speaker.positions()
-        return Moment(self._clock(), queued, played)
+        sent = self._audio.ear.position if self._live.is_set() else 0
+        return Moment(self._clock(), queued, played, sent)
 
     def _carry_out(self, commands: Sequence[Command]) -> None:
         """The one gate between the core and the world."""
         for command in commands:
             match command:
                 case Play(pcm, starts):
+                    self._samples_received += len(pcm) // BYTES_PER_SAMPLE
                     self._audio.speaker.play(pcm, starts=starts)
                 case Silence():
                     self._audio.speaker.silence()
                 case Send(event):
-                    self._outbox.append(event)
-                    self._posted.set()
+                    self._post(event)
                 case Tell(fact):
                     self._observe(fact)
                 case RunTool(call):
                     self._tasks.create_task(self._run_tool(call))
-                case Granted(input_rate, output_rate):
-                    self._audio.retune(input_rate, output_rate)
-                    if not self._ready.is_set():
-                        self._ready.set()
-                        self.on_ready()
+                case Granted():
+                    self._obey(command)
                 case Abandon(error):
-                    raise error
+                    self.give_up(error)
         self._rearmed.set()
+
+    def _post(self, event: ClientEvent) -> None:
+        self._outbox.append(event)
+        self._emptied.clear()
+        self._posted.set()
+
+    def _obey(self, granted: Granted) -> None:
+        """Devices follow the rates of the session that is live; one that stands by must wait."""
+        self._granted = granted
+        if self._live.is_set():
+            self._audio.retune(granted.input_rate, granted.output_rate)
+        if not self._ready.is_set():
+            self._ready.set()
+            self.on_ready()
 
 
 def _nothing() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from voice_agent.agent import AudioStatistics
+from voice_agent.audio.ear import EarStatistics
 from voice_agent.audio.microphone import MicrophoneStatistics
 from voice_agent.audio.speaker import SpeakerStatistics
 from voice_agent.demo.chronicle import Chronicle
@@ -21,6 +21,7 @@ from voice_agent.dialogue import (
     UserSaid,
     UserStopped,
 )
+from voice_agent.ports import AudioStatistics
 
 RATE = 1000
 """A sample is a millisecond: positions below read as both."""
@@ -96,6 +97,7 @@ def evidence() -> Evidence:
                 callback_errors=0,
                 last_callback=508.0,
             ),
+            EarStatistics(captured=8000, lost=0, kept=0, backlog=0, resent=0),
         ),
         LATENCY_MS,
         unbroken=True,

@@ -2,127 +2,20 @@
 
 import asyncio
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from voice_agent.embedded import Fault, Script, ScriptedCall, Server, ServerOptions, Turn, running
-from voice_agent.embedded.connection import Connection
-from voice_agent.lab.card import VirtualCard
-from voice_agent.realtime.events import AppendAudio, CreateItem, TruncateItem
+from tests.system.harness import KEY, RATE, conversation, daemon, loud, received, scene, until_streaming
+from voice_agent.embedded import Fault, Script, ScriptedCall, ServerOptions, Turn, running
+from voice_agent.realtime.events import CreateItem, TruncateItem
 
-RATE = 24_000
-KEY = "AQVN-the-key-of-the-system-test"
 pytestmark = [pytest.mark.system, pytest.mark.audio]
-
-
-def loud(ms: int) -> bytes:
-    """Somebody speaks, as far as a scripted server can tell."""
-    samples = np.arange(RATE * ms // 1000)
-    return bytes((8000 * np.sin(samples * 0.1)).astype("<i2"))
-
-
-class Daemon:
-    """The process, its log and its room."""
-
-    def __init__(self, process: subprocess.Popen[bytes], log: Path, card: VirtualCard) -> None:
-        self.process = process
-        self.card = card
-        self._log = log
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
-
-    async def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
-        async with asyncio.timeout(timeout_s):
-            while not condition():
-                assert self.process.poll() is None, f"the daemon has ended:\n{self.log}"
-                await asyncio.sleep(0.02)
-
-    async def until_logged(self, words: str, times: int = 1) -> None:
-        await self.until(lambda: len(re.findall(words, self.log)) >= times)
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
-        """Exit code and seconds that stopping took."""
-        started = time.monotonic()
-        self.process.send_signal(number)
-        code = self.process.wait(timeout=10)
-        return code, time.monotonic() - started
-
-
-@contextmanager
-def daemon(
-    directory: Path, url: str, *, card: bool = True, environ: Mapping[str, str] | None = None
-) -> Iterator[Daemon]:
-    room = VirtualCard(directory / "room", elastic=True)
-    config = directory / "config.toml"
-    dialect = "yandex" if "dialect=yandex" in url else "ga"
-    provider = f'[provider]\nkind = "custom"\ndialect = "{dialect}"\nurl = "{url}"\n'
-    config.write_text(provider + '[log]\nlevel = "debug"\n')
-    environment = os.environ | room.environment() | {"VOICE_AGENT_API_KEY": KEY} | dict(environ or {})
-    if not card:
-        environment["ALSA_CONFIG_PATH"] = str(_no_devices(directory))
-    log = directory / "log"
-    with room, log.open("wb") as stderr:
-        command = [sys.executable, "-m", "voice_agent", "run", "--config", str(config)]
-        process = subprocess.Popen(command, env=environment, stderr=stderr, stdout=stderr)
-        try:
-            yield Daemon(process, log, room)
-        finally:
-            process.kill()
-            process.wait()
-
-
-def _no_devices(directory: Path) -> Path:
-    """A sound system whose only device cannot be opened."""
-    path = directory / "none.conf"
-    path.write_text('pcm.!default { type hw card "none" }\n')
-    return path
-
-
-@asynccontextmanager
-async def conversation(
-    directory: Path, *turns: Turn, faults: tuple[Fault, ...] = (), shared: bool = False
-) -> AsyncIterator[tuple[Server, Daemon]]:
-    script = Script(turns=turns, faults=faults, shared=shared)
-    async with running(ServerOptions(script=script)) as server:
-        with daemon(directory, server.url) as running_daemon:
-            yield server, running_daemon
-
-
-Scene = Callable[[Path], Coroutine[None, None, None]]
-
-
-def scene(play: Scene) -> Callable[[Path], None]:
-    def test(tmp_path: Path) -> None:
-        asyncio.run(play(tmp_path))
-
-    return test
-
-
-async def until_streaming(server: Server, connection: int = 1) -> Connection:
-    """The daemon's ``connection``th connection has sent its first audio."""
-
-    def streams() -> bool:
-        found = server.connections[connection - 1 :]
-        return bool(found) and any(isinstance(event, AppendAudio) for event in found[0].received)
-
-    await server.watch.until(streams, 15)
-    return server.connections[connection - 1]
-
-
-def received(connection: Connection, kind: type) -> list[object]:
-    return [event for event in connection.received if isinstance(event, kind)]
 
 
 @scene
@@ -223,7 +116,7 @@ async def test_a_server_that_comes_late_is_found(tmp_path: Path) -> None:
 async def test_a_refused_key_is_told_loudly_once_and_never_shown(tmp_path: Path) -> None:
     async with running(ServerOptions(script=Script(), api_key="another")) as server:
         with daemon(tmp_path, server.url) as voice:
-            await voice.until_logged("ERROR.*HTTP 401.*retry_s=60.000")
+            await voice.until_logged("ERROR.*cause=http_401")
             assert KEY not in voice.log
             await asyncio.sleep(1.5)  # a tight loop would have asked many times by now
             assert len(server.headers) == 1

@@ -1,10 +1,21 @@
 """From a configuration to endpoints, settings and tools."""
 
+from pathlib import Path
+
 import pytest
 
 from voice_agent import config
-from voice_agent.assembly import endpoint_for, provider_for, settings_for, toolbox_for
+from voice_agent.assembly import (
+    budget_for,
+    endpoint_for,
+    lifetime_for,
+    provider_for,
+    settings_for,
+    spread_for,
+    toolbox_for,
+)
 from voice_agent.credentials import Secret
+from voice_agent.realtime.providers import History
 
 KEY = Secret("AQVN-key")
 
@@ -75,10 +86,35 @@ def test_names_are_percent_encoded_in_addresses() -> None:
     assert endpoint.url.endswith("?model=a%26b%3Dc%2Fd")
 
 
-def test_only_servers_that_answer_pings_are_pinged() -> None:
-    yandex = parsed('[provider]\nkind = "yandex"\nfolder = "b1g"\n')
-    assert endpoint_for(yandex, KEY).heartbeat_s is None
-    assert endpoint_for(parsed('[provider]\nkind = "openai"\n'), KEY).heartbeat_s == 20
+def test_sessions_are_renewed_by_the_provider_s_limit_unless_set() -> None:
+    assert lifetime_for(parsed('[provider]\nkind = "openai"\n')).limit_s == 3600
+    assert lifetime_for(parsed('[provider]\nkind = "yandex"\nfolder = "b1g"\n')).limit_s is None
+    wanted = parsed('[provider]\nkind = "openai"\n[session]\nmax_session_s = 900\n')
+    assert lifetime_for(wanted).limit_s == 900
+    never = parsed('[provider]\nkind = "openai"\n[session]\nmax_session_s = 0\n')
+    assert lifetime_for(never).limit_s is None
+
+
+def test_a_fleet_s_start_is_spread_as_the_provider_needs_unless_set() -> None:
+    yandex = '[provider]\nkind = "yandex"\nfolder = "b1g"\n'
+    assert spread_for(parsed(yandex)) == 2
+    assert spread_for(parsed(yandex + "[reconnect]\nspread_s = 30\n")) == 30
+    assert spread_for(parsed('[provider]\nkind = "local"\n')) == 0
+
+
+def test_the_model_that_writes_down_what_is_said_can_be_chosen() -> None:
+    azure = '[provider]\nkind = "azure"\nresource = "r"\ndeployment = "d"\n'
+    assert provider_for(parsed(azure)).transcription_model is None
+    wanted = parsed(azure + '[session]\ntranscription_model = "whisper"\n')
+    assert provider_for(wanted).transcription_model == "whisper"
+
+
+def test_only_a_limited_day_is_kept_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    budget_for(parsed("")).close()
+    assert list(tmp_path.iterdir()) == []
+    budget_for(parsed("[budget]\ntokens = 1000\n")).close()
+    assert [path.name for path in tmp_path.iterdir()] == ["budget.json"]
 
 
 def test_rates_are_the_provider_s_unless_set() -> None:
@@ -119,7 +155,7 @@ def test_what_the_operator_wants_of_a_session_is_passed_on() -> None:
     assert not settings.server_interrupts
     assert (settings.web_search, settings.file_search) == (True, "fvt1")
     assert provider_for(wanted).server_tools
-    assert provider_for(wanted).heartbeat_s is None
+    assert provider_for(wanted).history is History.RECAP
 
 
 def test_only_enabled_tools_are_offered() -> None:

@@ -4,13 +4,14 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from tests.fakes.model_speaker import ModelSpeaker
-from voice_agent.dialogue import Dialogue, Fact, Play, ServerFault, Silence, Silenced
-from voice_agent.errors import ConnectionLost, SessionError, Unauthorized
+from voice_agent.dialogue import Dialogue, Fact, Memory, Play, ServerFault, Silence, Silenced
+from voice_agent.errors import Cause, ConnectionLost, SessionError, Unauthorized
+from voice_agent.heartbeat import Heartbeat
 from voice_agent.realtime.codec import encode
 from voice_agent.realtime.events import (
     AudioDelta,
@@ -35,6 +36,8 @@ class Line:
         self.incoming: asyncio.Queue[str | bytes | SessionError] = asyncio.Queue()
         self.sent: list[dict[str, Any]] = []
         self.stalled = False
+        self.pings: list[bytes] = []
+        self.on_pong: Callable[[bytes], None] = lambda _payload: None
         self._news = asyncio.Event()
 
     async def send(self, frame: bytes) -> None:
@@ -42,6 +45,10 @@ class Line:
             await asyncio.Event().wait()
         self.sent.append(json.loads(frame))
         self._news.set()
+
+    async def ping(self, payload: bytes) -> bool:
+        self.pings.append(payload)
+        return True
 
     async def receive(self) -> str | bytes:
         frame = await self.incoming.get()
@@ -64,22 +71,50 @@ class Line:
         return found[-1]
 
 
+class Frame(NamedTuple):
+    """What an ear hands out."""
+
+    pcm: bytes
+
+
+class Reader:
+    """Takes what the test gives it."""
+
+    def __init__(self, ports: "Ports") -> None:
+        self._ports = ports
+
+    def take(self) -> Frame | None:
+        if not self._ports.frames:
+            return None
+        pcm = self._ports.frames.popleft()
+        self._ports.position += len(pcm) // 2
+        return Frame(pcm)
+
+    async def wait(self) -> None:
+        while not self._ports.frames:
+            await asyncio.sleep(0)
+
+
 class Ports:
-    """A model speaker and a microphone that brings what the test gives it."""
+    """A model speaker and an ear that hears what the test gives it."""
 
     def __init__(self) -> None:
         self.model = ModelSpeaker()
         self.done: list[str] = []
         self.rates: tuple[int, int] | None = None
-        self.frames: asyncio.Queue[bytes] = asyncio.Queue()
+        self.frames: deque[bytes] = deque()
+        self.position = 0
 
     @property
     def speaker(self) -> "Ports":
         return self
 
     @property
-    def microphone(self) -> "Ports":
+    def ear(self) -> "Ports":
         return self
+
+    def listen(self) -> Reader:
+        return Reader(self)
 
     def retune(self, input_rate: int, output_rate: int) -> None:
         self.rates = (input_rate, output_rate)
@@ -94,9 +129,6 @@ class Ports:
 
     def positions(self) -> tuple[int, int]:
         return self.model.queued, self.model.played
-
-    async def frame(self) -> bytes:
-        return await self.frames.get()
 
 
 class Tools:
@@ -119,19 +151,23 @@ class World:
         self.line, self.ports, self.tools = Line(), Ports(), Tools()
         self.facts: list[Fact] = []
         self.ready = 0
-        dialogue = Dialogue(OPENAI, SessionSettings())
+        self.goes_live = True
+        dialogue = Dialogue(OPENAI, SessionSettings(), memory=Memory())
         self.session = Session(
             self.line,
             dialogue,
             self.ports,
             self.tools,
             self.facts.append,
+            Heartbeat(now=self.ports.model.now),
             clock=lambda: self.ports.model.now,
         )
         self.session.on_ready = self._count_ready
 
     def _count_ready(self) -> None:
         self.ready += 1
+        if self.goes_live:
+            self.session.go_live(None)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(5):
@@ -178,23 +214,94 @@ async def test_the_session_introduces_itself_and_obeys_the_granted_rates(world: 
     assert world.ready == 1
 
 
-def test_no_sound_goes_up_before_the_session_is_confirmed() -> None:
+def test_no_sound_goes_up_before_the_session_goes_live() -> None:
     async def scene() -> None:
         world = World()
+        world.goes_live = False
         running = asyncio.create_task(world.session.run())
-        world.ports.frames.put_nowait(b"\1\2" * 480)
-        world.line.says(SessionCreated())
-        await world.line.until_sent("session.update")
+        world.ports.frames.append(b"\1\2" * 480)
+        world.line.says(SessionCreated(), SessionUpdated())
+        await world.session.wait_ready()
         for _ in range(20):
             await asyncio.sleep(0)
         assert [event["type"] for event in world.line.sent] == ["session.update"]
-        world.line.says(SessionUpdated())
+        assert world.ports.rates is None, "a session that stands by does not touch the devices"
+        world.session.go_live(None)
         frame = await world.line.until_sent("input_audio_buffer.append")
         assert len(frame["audio"]) == 1280
+        assert world.ports.rates == (24000, 24000)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
     asyncio.run(scene())
+
+
+@play
+async def test_sound_waits_for_what_the_server_has_to_know_first(world: World) -> None:
+    await world.session.wait_ready()
+    world.ports.frames.append(b"\1\2" * 480)
+    call = Item(id="i", type="function_call", name="get_weather", call_id="c", arguments="{}")
+    world.line.says(
+        ResponseCreated(response=ResponseInfo(id="r")), OutputItemDone(response_id="r", item=call)
+    )
+    world.tools.answer.set()
+    await world.until(lambda: bool(world.tools.ran))
+    await world.line.until_sent("input_audio_buffer.append")
+    await world.line.until_sent("conversation.item.create")
+    world.line.stalled = True
+    world.line.says(ResponseDone(response=ResponseInfo(id="r", status="completed")))
+    await world.until(lambda: world.session.statistics().events == 5)
+    world.ports.frames.append(b"\3\4" * 480)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert world.ports.frames, "response.create is on its way first"
+
+
+@play
+async def test_a_session_that_has_left_neither_hears_nor_speaks(world: World) -> None:
+    await world.session.wait_ready()
+    world.session.leave()
+    world.line.says(ResponseCreated(response=ResponseInfo(id="r")))
+    world.line.says(AudioDelta(response_id="r", item_id="a", delta=bytes(100)))
+    await world.until(lambda: world.session.statistics().events == 4)
+    assert world.ports.done == []
+    assert not world.session.statistics().live
+
+
+def test_a_session_can_be_given_up_from_outside() -> None:
+    async def run() -> list[BaseException]:
+        world = World()
+        running = asyncio.create_task(world.session.run())
+        world.line.says(SessionCreated(), SessionUpdated())
+        await world.session.wait_ready()
+        world.session.give_up(ConnectionLost("stalled", cause=Cause.STALLED))
+        return await _ended(running)
+
+    (error,) = asyncio.run(run())
+    assert isinstance(error, SessionError)
+    assert error.cause is Cause.STALLED
+
+
+def test_a_send_that_hangs_shows_as_a_vital_sign() -> None:
+    async def run() -> tuple[list[float], list[BaseException]]:
+        world = World()
+        running = asyncio.create_task(world.session.run())
+        world.line.says(SessionCreated(), SessionUpdated())
+        await world.session.wait_ready()
+        sender, uplink, *_ = world.session.vitals()
+        assert (sender.age(), uplink.age()) == (0.0, 0.0)
+        world.line.stalled = True
+        world.ports.frames.append(b"\1\2" * 480)
+        await world.until(lambda: not world.ports.frames)
+        world.ports.model.elapse(12)
+        ages = [sender.age(), uplink.age()]
+        uplink.cure("uplink: no sign of life")
+        return ages, await _ended(running)
+
+    ages, (error,) = asyncio.run(run())
+    assert ages == [0.0, 12.0]
+    assert isinstance(error, ConnectionLost)
+    assert error.cause is Cause.STALLED
 
 
 @play

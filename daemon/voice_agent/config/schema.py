@@ -93,6 +93,13 @@ class Session(Struct, frozen=True):
         ]
         | None
     ) = None
+    transcription_model: Annotated[
+        str,
+        Meta(
+            description="Model that writes down the user's words, which a new session is told"
+            " (azure: a deployment; yandex always does it); empty: the provider's default, if it has one"
+        ),
+    ] = ""
     languages: Annotated[
         tuple[str, ...],
         Meta(description='Languages to listen for, e.g. ["ru-RU"]; empty: the provider decides'),

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from voice_agent.agent import SWITCH_INTERVAL_S, Agent, AudioStatistics
+from voice_agent.agent import SWITCH_INTERVAL_S, Agent
 from voice_agent.audio.devices import Condition
 from voice_agent.config import Config
-from voice_agent.config.schema import Provider, Tools, Weather
+from voice_agent.config.schema import Metrics, Provider, Tools, Weather
 from voice_agent.demo.chronicle import Chronicle
 from voice_agent.demo.server import ServerAddress
 from voice_agent.dialogue import Fact, State
 from voice_agent.errors import VoiceAgentError
 from voice_agent.formats import samples_to_s
+from voice_agent.ports import AudioStatistics
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,7 +98,7 @@ class Stage:
     def __init__(self, server: ServerAddress, display: Display) -> None:
         self.chronicle = Chronicle()
         self._display = display
-        self.agent = Agent(_config(server), None, observers=[self._observe])
+        self.agent = Agent(_config(server), lambda: None, observers=[self._observe])
         self._work: asyncio.Task[None] | None = None
         self._first_session: object = None
 
@@ -159,4 +160,8 @@ def _config(server: ServerAddress) -> Config:
     weather = Weather(
         geocoding_url=f"{server.http_url}/v1/search", forecast_url=f"{server.http_url}/v1/forecast"
     )
-    return Config(provider=Provider(kind="local", url=server.url), tools=Tools(weather=weather))
+    return Config(
+        provider=Provider(kind="local", url=server.url),
+        tools=Tools(weather=weather),
+        metrics=Metrics(enabled=False),
+    )

@@ -55,10 +55,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Resent:
-    """Sound with an utterance in it that an earlier connection lost, now sent again from ``begin``."""
+    """Sound from ``begin`` to ``end`` with an utterance in it that an earlier connection lost, sent again."""
 
     turn: int
     begin: int
+    end: int
     attempts: int
     deadline: float
 
@@ -92,9 +93,9 @@ class Questions:
         """An utterance of an earlier connection whose words are known is to be answered by this one."""
         self._open.append(Question(turn, "", at.sent, at.now, at.sent, words=words, attempts=attempts))
 
-    def expect(self, turn: int, attempts: int, at: Moment) -> None:
+    def expect(self, turn: int, until: int, attempts: int, at: Moment) -> None:
         """The sound that is now sent holds an utterance that an earlier connection lost."""
-        self.resent = Resent(turn, at.sent, attempts, at.now + UNHEARD_S)
+        self.resent = Resent(turn, at.sent, until, attempts, at.now + UNHEARD_S)
 
     def take_unheard(self, now: float) -> Resent | None:
         """Give up the utterance that was sent again, if the server did not hear it in time."""

@@ -44,10 +44,9 @@ class Provider:
 
     ``url`` is a template over the fields of ``Place``. Rates are in Hz. ``silent_output_rate`` is what a
     server sends when its session object states no rate. ``server_tools``: functions named ``web_search``
-    and ``file_search`` run on the server and must never be answered. ``heartbeat_s``: WebSocket pings, or
-    none for servers that were seen not to answer them. ``session_max_s``: when the server ends a session,
-    if that is known. ``overlap``: two sessions may stand side by side for a moment. ``spread_s``: the
-    first connections of a fleet that starts at once are spread over so many seconds.
+    and ``file_search`` run on the server and must never be answered. ``session_max_s``: when the server
+    ends a session, if that is known. ``overlap``: two sessions may stand side by side for a moment.
+    ``spread_s``: the first connections of a fleet that starts at once are spread over so many seconds.
     """
 
     name: str
@@ -62,7 +61,6 @@ class Provider:
     transcription_model: str | None = None
     server_tools: bool = False
     languages: bool = False
-    heartbeat_s: float | None = 20.0
     history: History = History.ITEMS
     session_max_s: float | None = None
     overlap: bool = True
@@ -94,7 +92,6 @@ YANDEX = Provider(
     session_type=False,
     server_tools=True,
     languages=True,
-    heartbeat_s=None,  # observed: pings go unanswered, and an idle session would be killed for it
     history=History.RECAP,  # observed: assistant items are refused and break the dialogue
     session_max_s=None,  # once 5 minutes, then "until the connection closes": learned from what is seen
     spread_s=2.0,  # 10 session creations a second for the whole account

@@ -65,6 +65,11 @@ class Toolbox:
         return tuple(tool.spec() for tool in self._tools.values())
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What they are called."""
+        return tuple(self._tools)
+
+    @property
     def hanging_s(self) -> float:
         """Seconds for which no tool could be run, because too many did not end."""
         return 0.0 if self._full_since is None else monotonic() - self._full_since

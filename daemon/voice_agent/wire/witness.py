@@ -47,7 +47,7 @@ class Witness(asyncio.Protocol):
         _context: object,
         _start: aiohttp.TraceConnectionCreateStartParams,
     ) -> None:
-        """Where a server hangs up on the request, aiohttp would ask again at once, behind our back-off's back."""
+        """Where a server hangs up on the request, aiohttp asks again at once, behind our back-off's back."""
         self._attempts += 1
         if self._attempts > 1:
             raise failures.at_upgrade(aiohttp.ServerDisconnectedError(), self._where)

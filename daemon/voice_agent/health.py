@@ -1,0 +1,157 @@
+"""How the parts of the daemon are: signs of life for the supervisor, figures for Prometheus."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import monotonic
+
+from voice_agent.audio.devices import Condition, DeviceState
+from voice_agent.budget import Budget
+from voice_agent.formats import samples_to_s
+from voice_agent.ports import Ports
+from voice_agent.session import Session
+from voice_agent.sessions import Sessions
+from voice_agent.supervision import Supervisor, Vital
+from voice_agent.telemetry import snapshot as figures
+from voice_agent.telemetry.counters import Counters
+from voice_agent.tools.base import Toolbox
+
+CALLBACK_LIMIT_S = 10.0
+"""An open stream without a callback: the keeper of the streams heals it in one second, or hangs itself."""
+
+EAR_LIMIT_S = 1.0
+"""Sound that nobody takes from the microphone's ring, which holds twice as much."""
+
+DEVICES_LIMIT_S = 90.0
+"""The keeper's longest pause is half a minute, its slowest call five seconds."""
+
+PORTAUDIO_LIMIT_S = 60.0
+"""PortAudio that answers nothing for so long needs a fresh process."""
+
+TOOLS_LIMIT_S = 60.0
+"""Tools that do not end fill the box; so long may it be full."""
+
+
+def vitals(ports: Ports, tools: Toolbox) -> Iterator[Vital]:
+    """What outlives sessions. A cure that is quicker is nearer to the trouble: this is the second net."""
+
+    def capture() -> float:
+        return _age(ports.devices.state().input, ports.microphone.statistics().last_callback)
+
+    def playout() -> float:
+        return _age(ports.devices.state().output, ports.speaker.statistics().last_callback)
+
+    def ear() -> float:
+        return samples_to_s(ports.microphone.statistics().queued, ports.microphone.rate)
+
+    def reopen(_reason: str) -> None:
+        ports.devices.reopen()
+
+    yield Vital("capture", capture, CALLBACK_LIMIT_S, reopen)
+    yield Vital("playout", playout, CALLBACK_LIMIT_S, reopen)
+    yield Vital("ear", ear, EAR_LIMIT_S)
+    yield Vital("devices", lambda: ports.devices.idle_s, DEVICES_LIMIT_S)
+    yield Vital("portaudio", lambda: ports.devices.hanging_s, PORTAUDIO_LIMIT_S)
+    yield Vital("tools", lambda: tools.hanging_s, TOOLS_LIMIT_S)
+
+
+def _age(state: DeviceState, last_callback: float) -> float:
+    return monotonic() - last_callback if state.condition is Condition.OPEN and last_callback else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a snapshot is made of."""
+
+    ports: Ports
+    sessions: Sessions
+    counters: Counters
+    budget: Budget
+    supervisor: Supervisor
+
+
+def snapshot(parts: Parts, state: figures.State, streamed_s: float) -> figures.Snapshot:
+    """All figures now. ``streamed_s``: sound that went to servers since the start."""
+    ports, watched = parts.ports, parts.supervisor.statistics()
+    devices = ports.devices.state()
+    return figures.Snapshot(
+        state=state,
+        counts=parts.counters.statistics(),
+        link=_link(parts.sessions.live, parts.sessions),
+        capture=_capture(ports, streamed_s),
+        playout=_playout(ports),
+        devices=_devices(ports),
+        device_openings=devices.opened,
+        device_calls_abandoned=devices.abandoned,
+        allowance=_allowance(parts.budget),
+        components={name: component.up for name, component in watched.components.items()},
+        troubles={name: component.troubles for name, component in watched.components.items()},
+        lag_s=watched.lag_s,
+        worst_lag_s=watched.worst_lag_s,
+    )
+
+
+def _link(session: Session | None, sessions: Sessions) -> figures.Link:
+    if session is None:
+        return figures.Link(limit_s=sessions.limit_s)
+    heartbeat = session.statistics().heartbeat
+    return figures.Link(
+        age_s=sessions.age_s,
+        limit_s=sessions.limit_s,
+        rtt_s=heartbeat.rtt_s,
+        silence_s=monotonic() - heartbeat.heard_at,
+    )
+
+
+def _capture(ports: Ports, streamed_s: float) -> figures.Capture:
+    ear, rate = ports.ear.statistics(), ports.ear.rate
+    return figures.Capture(
+        captured_s=samples_to_s(ear.captured, rate),
+        lost_s=samples_to_s(ear.lost, rate),
+        resent_s=samples_to_s(ear.resent, rate),
+        streamed_s=streamed_s,
+        backlog_s=samples_to_s(ear.backlog, rate),
+    )
+
+
+def _playout(ports: Ports) -> figures.Playout:
+    speaker, rate = ports.speaker.statistics(), ports.speaker.rate
+    return figures.Playout(
+        played_s=samples_to_s(speaker.played, rate),
+        flushed_s=samples_to_s(speaker.flushed, rate),
+        lost_s=samples_to_s(speaker.lost_samples, rate),
+        gaps=speaker.gaps,
+        gap_s=samples_to_s(speaker.gap_samples, rate),
+    )
+
+
+def _devices(ports: Ports) -> dict[str, figures.Device]:
+    state, speaker, microphone = (
+        ports.devices.state(),
+        ports.speaker.statistics(),
+        ports.microphone.statistics(),
+    )
+    return {
+        "output": _device(state.output, speaker.last_callback, speaker.callback_errors, speaker.xruns),
+        "input": _device(
+            state.input, microphone.last_callback, microphone.callback_errors, microphone.overflows
+        ),
+    }
+
+
+def _device(state: DeviceState, last_callback: float, errors: int, xruns: int) -> figures.Device:
+    return figures.Device(
+        is_open=state.condition is Condition.OPEN,
+        callback_age_s=monotonic() - last_callback if last_callback else None,
+        callback_errors=errors,
+        xruns=xruns,
+    )
+
+
+def _allowance(budget: Budget) -> figures.Allowance:
+    used = budget.statistics()
+    return figures.Allowance(
+        audio_s=used.sent_s + used.received_s,
+        audio_limit_s=budget.cap_s or None,
+        tokens=sum(used.tokens.values()),
+        tokens_limit=budget.cap_tokens or None,
+    )
