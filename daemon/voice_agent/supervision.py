@@ -251,7 +251,9 @@ class LoopGuard:
     def __init__(self, limit_s: float = LOOP_LIMIT_S, *, look_s: float = LOOK_S) -> None:
         self._limit_s = limit_s
         self._look_s = look_s
-        self._beats = 0  # written by the loop's thread alone
+        self._beats = 0  # written by the loop's thread alone, the next two by the guard's
+        self._seen = 0
+        self._missed = 0
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._run, name="loop-guard", daemon=True)
 
@@ -269,13 +271,16 @@ class LoopGuard:
         """The loop turns."""
         self._beats += 1
 
+    def look(self) -> bool:
+        """Whether the loop has missed too many looks in a row, this one included."""
+        beats = self._beats
+        self._missed = self._missed + 1 if beats and beats == self._seen else 0
+        self._seen = beats
+        return self._missed * self._look_s >= self._limit_s
+
     def _run(self) -> None:
-        seen = missed = 0
         while not self._left.wait(self._look_s):
-            beats = self._beats
-            missed = missed + 1 if beats and beats == seen else 0
-            seen = beats
-            if missed * self._look_s >= self._limit_s:
+            if self.look():
                 self._leave()
 
     def _leave(self) -> NoReturn:

@@ -182,6 +182,15 @@ def test_each_look_is_reported_to_who_guards_the_loop() -> None:
     assert asyncio.run(play()) >= 3
 
 
+def test_the_guard_counts_looks_in_a_row_and_only_after_the_first_beat() -> None:
+    guard = LoopGuard(15.0, look_s=1.0)
+    assert not any(guard.look() for _ in range(100)), "the loop has not begun to turn"
+    for _ in range(10):
+        guard.beat()
+        assert not any(guard.look() for _ in range(15))
+    assert guard.look()
+
+
 def test_a_guard_that_was_left_is_gone() -> None:
     with LoopGuard(0.001, look_s=0.001) as guard:
         assert guard._thread.is_alive()
@@ -272,6 +281,7 @@ def restart(work: Clumsy, *, settled_s: float = 0.001) -> Supervisor:
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
+        assert work.ended == work.begun, "stopping stops it, too"
         return supervisor
 
     return asyncio.run(play())
@@ -282,7 +292,6 @@ def test_telemetry_begins_anew_however_it_ends_and_takes_nobody_with_it() -> Non
     supervisor = restart(work)
     assert work.begun == 5
     assert supervisor.statistics().components["telemetry"] == (True, "", 4)
-    assert work.ended == 5, "stopping stops it, too"
 
 
 def test_what_was_restarted_is_down_until_it_has_settled() -> None:

@@ -115,6 +115,24 @@ def test_a_tool_that_will_not_end_is_left_behind_and_too_many_of_them_end_all_ca
     asyncio.run(scene())
 
 
+def test_a_tool_that_takes_too_long_is_cancelled() -> None:
+    async def scene() -> None:
+        ended = asyncio.Event()
+
+        async def slow(_: Arguments) -> Mapping[str, object]:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+            return {}
+
+        await Toolbox([Tool("slow", "", {"type": "object"}, slow, timeout_s=0.01)]).run("slow", "{}")
+        async with asyncio.timeout(5):
+            await ended.wait()
+
+    asyncio.run(scene())
+
+
 def test_a_tool_that_will_not_end_does_not_hold_up_who_is_cancelled() -> None:
     async def scene() -> None:
         deaf = Deaf()

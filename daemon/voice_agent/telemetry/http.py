@@ -82,11 +82,9 @@ class HttpServer:
         try:
             async with asyncio.timeout(REQUEST_S):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.transport.set_write_buffer_limits(high=0)  # so that ``drain`` waits for the last byte
                 writer.write(self._answer(_parsed(head)))
-                await writer.drain()
                 writer.close()
-                await writer.wait_closed()
+                await writer.wait_closed()  # until the last byte has gone
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             log.debug("an HTTP client was left", extra={"reason": repr(error)})
         finally:
