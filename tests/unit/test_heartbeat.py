@@ -115,6 +115,11 @@ def test_a_server_that_stops_answering_pings_but_answers_a_probe_lives() -> None
     assert world.count("probe") <= HOUR_S / 30
 
 
+def test_a_server_that_speaks_on_without_answering_pings_is_left_alone() -> None:
+    world = World(until(60.0), never, speaks_every_s=4.0, speaks=always).live(Heartbeat(now=0.0), HOUR_S)
+    assert (world.died_at, world.count("probe")) == (None, 0)
+
+
 def test_a_server_that_answers_pings_again_is_believed_again() -> None:
     heart = Heartbeat(now=0.0)
     World(lambda now: not 60 < now < 120, always).live(heart, 200.0)

@@ -115,6 +115,7 @@ def test_threads_that_come_back_are_used_again(hanging: NameServer) -> None:
         thread.join(5)
     for _ in range(2 * LOOK_UPS):
         assert asyncio.run(_addresses(resolver)) == ["192.0.2.1"]
+    assert hanging.asked == 3 * LOOK_UPS
 
 
 def test_a_fresh_question_gets_through_while_the_old_one_hangs() -> None:

@@ -198,15 +198,26 @@ def test_sending_on_a_dead_line_is_a_lost_connection() -> None:
     assert (type(error), error.cause) == (ConnectionLost, Cause.DROPPED)
 
 
-def test_who_sends_learns_the_reason_that_the_reader_has_read() -> None:
+def test_who_sends_learns_the_reason_that_is_read_a_moment_later() -> None:
+    async def say_why_and_go(reader: StreamReader, writer: StreamWriter) -> None:
+        await upgrade(reader, writer)
+        writer.write(closing(1008, "no such model"))
+
     async def use(line: Socket) -> None:
-        sending = asyncio.create_task(_send_for_ever(line))
+        transport = line._witness.transport
+        assert transport is not None
+        while not transport.is_closing():
+            await asyncio.sleep(0.001)
+        sending = asyncio.create_task(line.send(b"{}"))
+        await asyncio.sleep(0)  # the sender has failed
         with pytest.raises(SessionError) as read:
             await line.receive()
         assert read.value.cause is Cause.POLICY
-        assert await sending is read.value
+        with pytest.raises(SessionError) as written:
+            await sending
+        assert written.value is read.value
 
-    _on(speaking(closing(1008, "no such model")), use)
+    _on(say_why_and_go, use)
 
 
 def test_the_end_is_told_again_in_the_same_words() -> None:

@@ -3,7 +3,7 @@
 The C library's look-up blocks for as long as it likes: 5 s for each lost packet, half a minute in all. So
 it runs in daemon threads of our own: unlike the event loop's executor's, they do not hold up the exit, and
 there are never more than four. Who waits asks again every second, as a fresh question gets through before
-the old one is repeated; meanwhile any look-up's answer will do.
+the old one is repeated; the answer to somebody else's question will do as well.
 
 An address that was right within a day is used again while no name server answers (RFC 8767 calls it
 serving stale): a wrong one does no harm, as TLS asks the server for its name.
@@ -78,7 +78,6 @@ class Resolver(AbstractResolver):
         self._limit_s = limit_s
         self._clock = clock
         self._slots = threading.BoundedSemaphore(LOOK_UPS)
-        self._waiting: list[_Answer] = []
         self._known: dict[Question, tuple[float, Sequence[Address]]] = {}
 
     async def resolve(
@@ -93,7 +92,6 @@ class Resolver(AbstractResolver):
 
     async def _addresses(self, question: Question) -> Sequence[Address]:
         answer = _Answer(question)
-        self._waiting.append(answer)
         try:
             return await self._ask_until(self._clock() + self._limit_s, answer)
         except socket.gaierror as error:
@@ -101,7 +99,6 @@ class Resolver(AbstractResolver):
                 raise
             return known
         finally:
-            self._waiting.remove(answer)
             answer.found.cancel()
 
     async def _ask_until(self, deadline: float, answer: "_Answer") -> Sequence[Address]:
@@ -132,9 +129,7 @@ class Resolver(AbstractResolver):
             answer.deliver(error)
         else:
             self._known[question] = (self._clock(), found)
-            for waiting in tuple(self._waiting):
-                if waiting.question == question:
-                    waiting.deliver(found)
+            answer.deliver(found)
         finally:
             self._slots.release()
 
