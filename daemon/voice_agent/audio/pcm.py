@@ -4,6 +4,9 @@ Not NumPy: a block is 240 samples, of which nothing is computed but a fade now a
 copies that in half the time, and the daemon is 12 MB smaller and a sixth of a second sooner up.
 """
 
+from array import array
+from math import gcd
+
 from voice_agent.formats import BYTES_PER_SAMPLE
 
 Samples = memoryview
@@ -33,8 +36,12 @@ def resampled(pcm: bytes, rate: int, to_rate: int) -> bytes:
         return pcm
     samples = samples_in(pcm).tolist()
     out = silent_samples(len(samples) * to_rate // rate)
-    samples.append(samples[-1] if samples else 0)
-    for index in range(len(out)):
-        at, part = divmod(index * rate, to_rate)
-        out[index] = samples[at] + (samples[at + 1] - samples[at]) * part // to_rate
+    samples += samples[-1:]
+    step, phases = rate // gcd(rate, to_rate), to_rate // gcd(rate, to_rate)
+    for phase in range(min(phases, len(out))):  # all samples of one phase lie equally far between two
+        at, part = divmod(phase * step, phases)
+        pairs = zip(samples[at:-1:step], samples[at + 1 :: step], strict=True)
+        between = [low + (high - low) * part // phases for low, high in pairs]
+        places = out[phase::phases]
+        places[:] = array("h", between[: len(places)])
     return out.tobytes()
