@@ -46,8 +46,8 @@ class Daemon:
                 assert self.process.poll() is None, f"the daemon has ended:\n{self.log}"
                 await asyncio.sleep(0.02)
 
-    async def until_logged(self, words: str, times: int = 1) -> None:
-        await self.until(lambda: len(re.findall(words, self.log)) >= times)
+    async def until_logged(self, words: str, times: int = 1, *, timeout_s: float = 10.0) -> None:
+        await self.until(lambda: len(re.findall(words, self.log)) >= times, timeout_s)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
         """Exit code and seconds that stopping took."""

@@ -1,11 +1,13 @@
 """The real daemon through drops, limits, silence and spent allowances: nothing is lost, nothing is deaf."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.chaos.proxy import Proxy
 from tests.system.harness import Daemon, conversation, daemon, loud, received, scene, until_streaming
 from voice_agent.embedded import Fault, Script, Server, ServerOptions, Turn, running
 from voice_agent.embedded.connection import Connection
@@ -234,3 +236,35 @@ async def test_a_renewed_token_is_used_at_the_next_connection(tmp_path: Path) ->
                 "Bearer AQVN-second",
             ]
             assert "AQVN" not in voice.log
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pongs", [True, False], ids=["answers pings", "never answers"])
+def test_a_path_that_has_died_is_found_within_fifteen_seconds(tmp_path: Path, *, pongs: bool) -> None:
+    async def play() -> None:
+        script = Script(turns=(Turn(heard="hello", say="Hello.", ms=200),), shared=True, pongs=pongs)
+        async with running(ServerOptions(script=script)) as server, Proxy(server.port) as proxy:
+            with daemon(tmp_path, f"ws://127.0.0.1:{proxy.port}/v1/realtime") as voice:
+                await first_turn(server, voice)
+                await asyncio.sleep(5)  # long enough for a pong, or the lack of one
+                proxy.black_hole()
+                began = time.monotonic()
+                await voice.until_logged("no session.*cause=silent", timeout_s=20)
+                found_s = time.monotonic() - began
+                await proxy.heal()
+                await until_streaming(server, connection=2)
+        assert found_s <= 15
+
+    asyncio.run(play())
+
+
+@pytest.mark.slow
+@scene
+async def test_an_idle_link_to_a_server_that_answers_no_pings_lives(tmp_path: Path) -> None:
+    async with running(ServerOptions(script=Script(pongs=False))) as server:
+        with daemon(tmp_path, server.url) as voice:
+            await until_streaming(server)
+            await asyncio.sleep(32)  # a probe after 20 s of silence, and no verdict 10 s later
+            assert len(server.connections) == 1
+            assert "no session" not in voice.log
+            assert server.connections[0].outbox.sent.count("session.updated") >= 2, "the probe was answered"

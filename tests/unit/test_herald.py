@@ -1,0 +1,217 @@
+"""What the daemon says about itself: to the log, to the service manager and to the room."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+
+import pytest
+
+from voice_agent import herald
+from voice_agent.audio.speaker import Speaker
+from voice_agent.dialogue import AnswerFailed, TurnStarted
+from voice_agent.errors import Cause, ConnectFailed, ConnectionLost, SessionError, Unauthorized
+from voice_agent.herald import Herald
+from voice_agent.reconnect import Reconnect, Retry, Temper
+from voice_agent.sessions import Exhausted, Live, Lost, Parked
+from voice_agent.telemetry.counters import Counters
+
+RATE = 24_000
+
+
+class Names:
+    """Each cue is as many samples as its name has letters."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def pcm(self, name: str, rate: int) -> bytes:
+        assert rate == RATE
+        self.asked.append(name)
+        return bytes(2 * len(name))
+
+
+class Room:
+    """A herald, and somebody who may speak to it."""
+
+    def __init__(self) -> None:
+        self.speaker = Speaker(RATE)
+        self.cues = Names()
+        self.counters = Counters()
+        self.changes = 0
+        self.words: asyncio.Queue[int] = asyncio.Queue()
+        self.herald = Herald("yandex", self, self.cues, self.counters, self._count)
+
+    async def speech(self) -> int:
+        return await self.words.get()
+
+    def _count(self) -> None:
+        self.changes += 1
+
+    @property
+    def sounded(self) -> list[str]:
+        return self.cues.asked
+
+    def plays_out(self) -> None:
+        """What is queued has sounded."""
+        for _ in range(2):
+            self.speaker.callback(None, RATE, {}, 0)
+
+    def loses(self, error: SessionError, delay_s: float = 1.0, temper: Temper = Temper.WEATHER) -> None:
+        self.herald.news(Lost(error, Retry(delay_s, temper, 1)))
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not condition():
+                await asyncio.sleep(0)
+
+
+def in_a_room(scene: Callable[[Room], Coroutine[None, None, None]]) -> Callable[[pytest.MonkeyPatch], None]:
+    """Run ``scene`` beside a herald that does not keep people waiting."""
+
+    def test(monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(herald, "QUICK_S", 0.0)
+        monkeypatch.setattr(herald, "FIRST_EXCUSE_PAUSE_S", 0.01)
+
+        async def run() -> None:
+            room = Room()
+            task = asyncio.create_task(room.herald.run())
+            try:
+                await scene(room)
+            finally:
+                task.cancel()
+                await asyncio.wait([task])
+                assert task.cancelled()
+
+        asyncio.run(run())
+
+    return test
+
+
+def test_the_first_failure_of_a_kind_is_told_aloud_and_repeats_are_whispered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "voice_agent")
+    room = Room()
+    for _ in range(2):
+        room.loses(ConnectFailed("no such name", cause=Cause.DNS))
+        room.loses(Unauthorized("wrong key", cause=Cause.UNAUTHORIZED), temper=Temper.REFUSED)
+    room.herald.news(Live(1.0, renewed=False))
+    room.loses(ConnectFailed("no such name", cause=Cause.DNS))
+    levels = [record.levelname for record in caplog.records if record.message == "no session"]
+    assert levels == ["WARNING", "ERROR", "DEBUG", "DEBUG", "WARNING"]
+
+
+def test_the_status_line_and_the_state_follow_the_session() -> None:
+    room = Room()
+    seen = [(room.herald.state, room.herald.connection)]
+    for news in (
+        Live(0.5, renewed=False),
+        Lost(ConnectionLost("gone", cause=Cause.DROPPED), Retry(1.0, Temper.WEATHER, 1)),
+        Lost(Unauthorized("wrong key", cause=Cause.UNAUTHORIZED), Retry(60.0, Temper.REFUSED, 2)),
+        Parked(),
+        Exhausted(),
+    ):
+        room.herald.news(news)
+        seen.append((room.herald.state, room.herald.connection))
+    assert seen == [
+        ("connecting", "not connected yet"),
+        ("live", "in session with yandex"),
+        ("waiting", "no session: gone"),
+        ("refused", "no session: wrong key"),
+        ("parked", "parked: waiting for speech"),
+        ("exhausted", "the day's allowance is used up"),
+    ]
+    assert room.changes == 5
+    counts = room.counters.statistics()
+    assert (counts.disconnects["dropped"], counts.disconnects["http_401"]) == (1, 1)
+    assert (counts.sessions, counts.parkings, counts.exhaustions) == (1, 1, 1)
+
+
+@in_a_room
+async def test_who_speaks_without_a_session_is_told_why_nobody_answers(room: Room) -> None:
+    room.loses(ConnectionLost("gone", cause=Cause.DROPPED))
+    room.words.put_nowait(0)
+    await room.until(lambda: room.sounded == ["offline"])
+    room.loses(Unauthorized("wrong key", cause=Cause.UNAUTHORIZED), temper=Temper.REFUSED)
+    room.plays_out()
+    room.words.put_nowait(0)
+    await room.until(lambda: room.sounded == ["offline", "refused"])
+
+
+@in_a_room
+async def test_nobody_is_told_anything_who_does_not_speak(room: Room) -> None:
+    room.loses(ConnectionLost("gone", cause=Cause.DROPPED))
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+    assert room.sounded == []
+
+
+@in_a_room
+async def test_a_session_that_is_back_is_announced_only_to_whom_its_loss_was(room: Room) -> None:
+    room.herald.news(Live(0.1, renewed=False))
+    room.loses(ConnectionLost("gone", cause=Cause.DROPPED))
+    room.herald.news(Live(0.1, renewed=False))
+    assert room.sounded == []
+    room.loses(ConnectionLost("gone", cause=Cause.DROPPED))
+    room.words.put_nowait(0)
+    await room.until(lambda: room.sounded == ["offline"])
+    room.plays_out()
+    room.herald.news(Live(9.0, renewed=False))
+    assert room.sounded == ["offline", "back"]
+
+
+@in_a_room
+async def test_a_session_that_is_back_is_not_excused_any_more(room: Room) -> None:
+    room.loses(ConnectionLost("gone", cause=Cause.DROPPED))
+    await asyncio.sleep(0.005)
+    room.herald.news(Live(0.1, renewed=False))
+    await asyncio.sleep(0.005)
+    room.words.put_nowait(0)
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+    assert room.sounded == []
+
+
+@pytest.mark.parametrize("status", sorted(herald.UNANSWERED))
+def test_an_answer_that_never_came_is_owned_up_to(status: str) -> None:
+    room = Room()
+    room.herald.observe(AnswerFailed(1, status, "because"))
+    assert room.sounded == ["no_answer"]
+
+
+def test_an_answer_that_was_cut_or_cancelled_needs_no_apology() -> None:
+    room = Room()
+    for status in ("cut", "incomplete"):
+        room.herald.observe(AnswerFailed(1, status, "because"))
+    assert room.sounded == []
+
+
+def test_cues_do_not_talk_over_an_answer() -> None:
+    room = Room()
+    room.speaker.play(bytes(4800), starts=True)
+    room.herald.observe(AnswerFailed(1, "missing", "because"))
+    assert room.sounded == []
+
+
+def test_the_end_of_an_allowance_is_spoken_to_whom_it_interrupts() -> None:
+    room = Room()
+    room.herald.news(Exhausted())
+    assert room.sounded == []
+    room.herald.observe(TurnStarted(1, interrupts=False))
+    room.herald.news(Exhausted())
+    assert room.sounded == ["allowance"]
+
+
+def test_without_cues_the_herald_is_silent() -> None:
+    room = Room()
+    silent = Herald("yandex", room, None, room.counters, lambda: None)
+    silent.observe(AnswerFailed(1, "missing", "because"))
+    assert room.speaker.positions().queued == 0
+
+
+def test_every_cause_is_counted_under_its_own_name() -> None:
+    room, policy = Room(), Reconnect()
+    for cause in Cause:
+        error = ConnectionLost("gone", cause=cause)
+        room.herald.news(Lost(error, policy.ended(error, lived_s=100)))
+    assert set(room.counters.statistics().disconnects.values()) == {1}
