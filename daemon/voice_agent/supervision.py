@@ -242,9 +242,9 @@ def _tasks() -> Iterator[str]:
 
 
 class LoopGuard:
-    """A thread that ends the process when ``beat`` is not called for ``limit_s``; from the first beat on.
+    """A thread that ends the process when ``beat`` is not called for ``limit_s``.
 
-    It guards the loop while it turns and while it is wound up, for as long as the block is not left. What
+    It guards the loop while it begins, turns and is wound up: for as long as the block is not left. What
     holds the interpreter itself stops this thread, too: that is for systemd's watchdog (``WatchdogSec=``).
     """
 
@@ -274,7 +274,7 @@ class LoopGuard:
     def look(self) -> bool:
         """Whether the loop has missed too many looks in a row, this one included."""
         beats = self._beats
-        self._missed = self._missed + 1 if beats and beats == self._seen else 0
+        self._missed = self._missed + 1 if beats == self._seen else 0
         self._seen = beats
         return self._missed * self._look_s >= self._limit_s
 
