@@ -26,10 +26,15 @@ from voice_agent.realtime.events import (
     ServerEvent,
     SpeechStarted,
     SpeechStopped,
+    TranscriptDelta,
+    TranscriptionCompleted,
     TruncateItem,
 )
 
 RATE = 24000
+
+WORDS = "as many words as fit into the mouth of a model"
+"""What every spoken item says; it arrives before the sound, as with real servers."""
 
 
 @dataclass
@@ -51,26 +56,36 @@ class ModelServer:
         self.towards_server: deque[ClientEvent] = deque()
         self.user_speaks = False
         self.active: Plan | None = None
+        self.announced: set[str] = set()
         self.sent_samples: dict[str, int] = {}
         self.truncated: dict[str, int] = {}
         self.deleted: set[str] = set()
         self.outputs: list[str] = []
         self.calls: set[str] = set()
+        self.told: list[Item] = []
         self._count = 0
+        self._utterances = 0
 
     # ---------------------------------------------------------------------------------- what happens
 
-    def user_starts(self, late_deltas: int) -> None:
+    def user_starts(self, late_deltas: int, ms: int = 0) -> str:
         """The VAD hears the user: the active response is cancelled, though some of it is still under way."""
         self.user_speaks = True
-        self._emit(SpeechStarted(item_id=f"u{self._count}"))
+        self._utterances += 1
+        item = f"u{self._utterances}"
+        self._emit(SpeechStarted(item_id=item, audio_start_ms=ms))
         if self._interrupts:
             self._cancel(late_deltas)
+        return item
 
-    def user_stops(self) -> None:
+    def transcribe(self, item: str, words: str) -> None:
+        """What the user said is recognised, sooner or later."""
+        self._emit(TranscriptionCompleted(item_id=item, transcript=words))
+
+    def user_stops(self, ms: int = 0) -> None:
         """The VAD hears silence: the server answers by itself."""
         self.user_speaks = False
-        self._emit(SpeechStopped())
+        self._emit(SpeechStopped(item_id=f"u{self._utterances}", audio_end_ms=ms))
         if self._interrupts:
             self._cancel(0)
         if not self.active:
@@ -102,16 +117,23 @@ class ModelServer:
                 assert 0 < ms <= self.sent_samples[item] * 1000 // RATE, "nothing unsent can have been heard"
                 self.truncated[item] = ms
             case DeleteItem(item_id=item):
+                assert item in self.announced, "only items of this connection can be deleted"
                 assert item not in self.deleted
                 assert item not in self.truncated
                 self.deleted.add(item)
             case CreateItem(item=item) if item.type == "function_call_output":
+                assert item.call_id in self.calls, "only calls of this connection can be answered"
                 self.outputs.append(str(item.call_id))
+            case CreateItem(item=item):
+                assert item.type == "message", "what is restored is told in words"
+                self.told.append(item)
 
     # -------------------------------------------------------------------------------------- machinery
 
     def _emit(self, event: ServerEvent) -> None:
         match event:
+            case OutputItemAdded(item=item):
+                self.announced.add(str(item.id))
             case AudioDelta(item_id=item, delta=delta):
                 self.sent_samples[item] = self.sent_samples.get(item, 0) + len(delta) // 2
             case OutputItemDone(item=item):
@@ -145,8 +167,10 @@ def message(response_id: str, index: int, deltas: list[int]) -> list[ServerEvent
     """The steps of a spoken item; ``deltas`` in samples."""
     item = Item(id=f"{response_id}.m{index}")
     audio = [AudioDelta(response_id=response_id, item_id=str(item.id), delta=bytes(n * 2)) for n in deltas]
+    words = TranscriptDelta(response_id=response_id, item_id=str(item.id), delta=WORDS)
     return [
         OutputItemAdded(response_id=response_id, item=item),
+        words,
         *audio,
         OutputItemDone(response_id=response_id, item=item),
     ]

@@ -1,28 +1,49 @@
-"""Random conversations against a model server and a model loudspeaker, with a network between them.
+"""Random conversations against model servers and a model loudspeaker, with a network that may be cut.
 
 Whatever the user, the server, the network, the tools and the clock do, and in whatever order:
 
-* the server learns exactly what was heard of each item, and never more than it sent;
+* the server learns exactly what was heard of each of its items, never more than it sent, and nothing about
+  items of another connection;
 * after ``speech_started`` nothing old is audible;
-* speech is never asked for while a response is known to be under way;
+* speech is never asked for while a response is known to be under way, nor without a reason;
 * every call is answered exactly once, and each batch of calls asks for speech at most once;
+* turns only grow, deadlines lie in the future, and the memory is bounded and never holds more than was heard;
+* wherever the connection is lost, what the user said is answered, asked for, heard again or told as failed;
 * when everybody has finished, the agent is idle and silent.
 """
 
 import json
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.fakes.model_server import RATE, ModelServer, function_call, message
+from tests.fakes.model_server import RATE, WORDS, ModelServer, function_call, message
 from tests.fakes.model_speaker import ModelSpeaker
-from voice_agent.dialogue import Command, Dialogue, Play, RunTool, Send, Silence, State, ToolOutcome
+from voice_agent.dialogue import (
+    Abandon,
+    AnswerFailed,
+    Command,
+    Dialogue,
+    Fact,
+    Memory,
+    Play,
+    RunTool,
+    Send,
+    Silence,
+    State,
+    Stuck,
+    Tell,
+    ToolOutcome,
+)
+from voice_agent.dialogue.memory import MAX_CHARS_PER_S, AgentLine
 from voice_agent.realtime.codec import decode_server
 from voice_agent.realtime.events import (
     AudioDelta,
+    CancelResponse,
     CreateResponse,
     DeleteItem,
     OutputItemDone,
@@ -32,6 +53,7 @@ from voice_agent.realtime.events import (
     ServerEvent,
     SpeechStarted,
     SpeechStopped,
+    TranscriptionCompleted,
     TruncateItem,
     TurnDetection,
 )
@@ -40,67 +62,120 @@ from voice_agent.realtime.providers import OPENAI, YANDEX, Provider, SessionSett
 DELTAS = st.lists(st.integers(1, RATE // 2), max_size=4)
 ITEMS = st.one_of(DELTAS, st.just("call"))
 
+LAG_S = 0.8
+"""How long the network keeps an event, if it is not a slow one: less than the core allows for."""
 
+HEARING_S = 3.0
+"""How long a server works off sound that was sent again."""
+
+MAX_CHARS = 300
+
+
+@dataclass
+class Utterance:
+    """What the user said, where it lies in the captured sound (samples), and what became of it."""
+
+    begin: int
+    end: int | None = None
+    item: str = ""
+    turn: int = 0
+    known: bool = False
+    settled: bool = False
+    given_up: bool = False
+
+
+@dataclass
+class Sound:
+    """One item's sound: how much came, how much was heard."""
+
+    received: int = 0
+    heard: int = 0
+    complete: bool = False
+    corrected: bool = False
+
+
+@dataclass
 class Ledger:
     """Who was heard, kept independently of the code under test: a queue of (item, samples)."""
 
-    def __init__(self) -> None:
-        self.received: dict[str, int] = {}
-        self.heard: dict[str, int] = {}
-        self.complete: set[str] = set()
-        self.corrected: set[str] = set()
-        self._queue: deque[list[int | str]] = deque()
+    sounds: dict[tuple[int, str], Sound] = field(default_factory=dict)
+    queue: deque[tuple[Sound, int]] = field(default_factory=deque)
 
-    def add(self, item: str, samples: int) -> None:
-        self.received[item] = self.received.get(item, 0) + samples
-        self.heard.setdefault(item, 0)
-        self._queue.append([item, samples])
+    def add(self, key: tuple[int, str], samples: int) -> None:
+        sound = self.sounds.setdefault(key, Sound())
+        sound.received += samples
+        self.queue.append((sound, samples))
 
     def play(self, samples: int) -> None:
         while samples:
-            item, left = self._queue[0]
-            assert isinstance(left, int)
+            sound, left = self.queue.popleft()
             taken = min(left, samples)
-            self.heard[str(item)] += taken
+            sound.heard += taken
             samples -= taken
-            self._queue[0][1] = left - taken
-            if taken == left:
-                self._queue.popleft()
+            if taken < left:
+                self.queue.appendleft((sound, left - taken))
 
-    def expected_corrections(self) -> dict[str, int]:
+    def expected_corrections(self, connection: int) -> dict[str, int]:
         """Heard milliseconds of every item that was not heard to its end; 0 means: to be deleted."""
         return {
-            item: self.heard[item] * 1000 // RATE
-            for item, received in self.received.items()
-            if item not in self.corrected and (self.heard[item] < received or item not in self.complete)
+            item: sound.heard * 1000 // RATE
+            for (number, item), sound in self.sounds.items()
+            if number == connection
+            and not sound.corrected
+            and (sound.heard < sound.received or not sound.complete)
         }
 
-    def cut(self) -> None:
-        self.corrected |= set(self.expected_corrections())
-        self._queue.clear()
+    def cut(self, connection: int) -> None:
+        for item in self.expected_corrections(connection):
+            self.sounds[connection, item].corrected = True
+        self.queue.clear()
 
 
 class Conversation(RuleBasedStateMachine):
-    @initialize(plans=st.lists(st.lists(ITEMS, max_size=3), min_size=1, max_size=6), interrupts=st.booleans())
-    def begin(self, plans: list[list[list[int]]], interrupts: bool) -> None:
+    @initialize(
+        plans=st.lists(st.lists(ITEMS, max_size=3), min_size=1, max_size=6),
+        interrupts=st.booleans(),
+        slow=st.booleans(),
+    )
+    def begin(self, plans: list[list[list[int]]], interrupts: bool, slow: bool) -> None:
         self.plans = deque(plans)
-        self.server = ModelServer(self.next_answer, interrupts=interrupts)
+        self.slow = slow
+        self.interrupts = interrupts
         self.speaker = ModelSpeaker(RATE)
-        detection = TurnDetection(interrupt_response=interrupts)
-        self.dialogue = Dialogue(OPENAI, SessionSettings(turn_detection=detection))
-        self.turns_with_answered_calls: set[int] = set()
-        self.turn_of_call: dict[str, int] = {}
-        self.responses_with_calls: set[str] = set()
-        self.requests = 0
-        self.refusals = 0
-        self.user_is_heard = False
+        self.captured = 0
+        self.memory = Memory(max_turns=3, max_chars=MAX_CHARS)
+        self.utterances: list[Utterance] = []
         self.ledger = Ledger()
+        self.facts: list[Fact] = []
+        self.connection = 0
+        self.turn = 0
+        self.user_speaks = False
+        self.connect()
+        self.obey(self.dialogue.go_live(self.speaker.moment()))
+
+    def connect(self) -> None:
+        """A new connection stands by."""
+        self.connection += 1
+        self.server = ModelServer(self.next_answer, interrupts=self.interrupts)
+        detection = TurnDetection(interrupt_response=self.interrupts)
+        self.dialogue = Dialogue(
+            OPENAI, SessionSettings(turn_detection=detection), turn=self.turn, memory=self.memory
+        )
+        self.base = self.captured
+        self.live_at = self.speaker.now
+        self.unheard: deque[Utterance] = deque()
+        self.lag_s = 0.0
+        self.reasons: set[int] = set()
+        self.turn_of_call: dict[str, int] = {}
+        self.batches: set[str] = set()
+        self.requests = self.refusals = self.excuses = 0
+        self.user_is_heard = False
         self.tools: list[str] = []
         self.underway: set[str] = set()
         self.silenced: set[str] = set()
 
     def next_answer(self, response_id: str) -> deque[ServerEvent]:
-        plan = self.plans.popleft() if self.plans else []
+        plan = self.plans.popleft() if self.plans else [[RATE // 4]]
         steps: list[ServerEvent] = []
         for index, entry in enumerate(plan):
             spoken = isinstance(entry, list)
@@ -110,14 +185,21 @@ class Conversation(RuleBasedStateMachine):
     # ---------------------------------------------------------------------------------- what may happen
 
     @rule(late=st.integers(0, 2))
-    @precondition(lambda self: not self.server.user_speaks)
+    @precondition(lambda self: not self.user_speaks)
     def user_starts(self, late: int) -> None:
-        self.server.user_starts(late)
+        self.hear_everything()
+        self.user_speaks = True
+        self.utterances.append(Utterance(self.captured))
+        self.hear(self.utterances[-1], late)
 
     @rule()
-    @precondition(lambda self: self.server.user_speaks)
+    @precondition(lambda self: self.user_speaks)
     def user_stops(self) -> None:
-        self.server.user_stops()
+        self.hear_everything()
+        self.elapse(0.1)
+        self.user_speaks = False
+        self.utterances[-1].end = self.captured
+        self.server.user_stops(self.ms(self.captured))
 
     @rule(steps=st.integers(1, 6))
     def server_works(self, steps: int) -> None:
@@ -129,6 +211,17 @@ class Conversation(RuleBasedStateMachine):
     @precondition(lambda self: self.server.towards_server)
     def server_reads(self) -> None:
         self.server.read()
+
+    @rule()
+    @precondition(lambda self: self.unheard)
+    def server_hears(self) -> None:
+        self.hear(self.unheard.popleft(), 0)
+
+    @rule()
+    def server_understands(self) -> None:
+        for utterance in self.utterances:
+            if utterance.item and utterance.end is not None and not utterance.known:
+                self.server.transcribe(utterance.item, "what the user said")
 
     @rule(count=st.integers(1, 8))
     def client_reads(self, count: int) -> None:
@@ -146,19 +239,112 @@ class Conversation(RuleBasedStateMachine):
         call = self.tools.pop(choice.randrange(len(self.tools)))  # type: ignore[attr-defined]
         self.finish_tool(call)
 
+    @rule(offline_ms=st.integers(0, 3000))
+    def connection_is_lost(self, offline_ms: int) -> None:
+        carried = self.dialogue.leave(self.speaker.moment())
+        assert self.dialogue.receive(SpeechStarted(), self.speaker.moment()) == []
+        self.note_facts(carried.facts)
+        self.turn = carried.turn
+        self.check_outputs(all_of_them=False)
+        resend_from = self.captured if carried.resend_from is None else carried.resend_from
+        assert 0 <= resend_from <= self.captured
+        self.check_debts(resend_from, answered=carried.owed or carried.question is not None)
+        self.let_sound(offline_ms / 1000)
+        self.connect()
+        self.base = self.speaker.sent = resend_from
+        self.hear_again(resend_from)
+        owes = {carried.turn} if carried.owed else set()
+        self.reasons |= owes
+        self.excuses += len(owes)
+        self.obey(self.dialogue.go_live(self.speaker.moment(), carried))
+
+    # ----------------------------------------------------------------------------- the captured sound
+
+    def ms(self, position: int) -> int:
+        """As this server counts."""
+        return max(position - self.base, 0) * 1000 // RATE
+
+    def hear(self, utterance: Utterance, late: int) -> None:
+        self.speaker.sent = self.captured
+        utterance.item = self.server.user_starts(late, self.ms(utterance.begin))
+        if utterance.end is not None:
+            self.server.user_stops(self.ms(utterance.end))
+
+    def hear_everything(self) -> None:
+        while self.unheard:
+            self.server_hears()
+
+    def hear_again(self, position: int) -> None:
+        """The new server will hear whatever lies behind ``position``."""
+        for utterance in self.utterances:
+            utterance.item = ""
+            if utterance.given_up:  # while it lasted: the rest of it is another one
+                utterance.begin, utterance.given_up = max(utterance.begin, position), False
+            if utterance.end is None or utterance.end > position:
+                assert self.slow or not utterance.settled, "an answered utterance is heard again"
+                self.unheard.append(utterance)
+                utterance.known = False
+
+    def elapse(self, seconds: float) -> None:
+        """Time passes while the connection is live."""
+        if not self.slow and self.lag_s + seconds > LAG_S:
+            while self.server.towards_client:
+                self.deliver(self.server.towards_client.popleft())
+        if self.speaker.now + seconds > self.live_at + HEARING_S:
+            self.hear_everything()
+        self.lag_s = self.lag_s + seconds if self.server.towards_client else 0.0
+        self.let_sound(seconds)
+        self.speaker.sent = self.captured
+
+    def let_sound(self, seconds: float) -> None:
+        before = self.speaker.played
+        self.speaker.elapse(seconds)
+        self.captured += round(seconds * RATE)
+        self.ledger.play(self.speaker.played - before)
+
     # ----------------------------------------------------------------------------------------- checks
 
+    def check_debts(self, resend_from: int, *, answered: bool) -> None:
+        """What was said and not settled will be answered from its words, or heard again from its beginning."""
+        for utterance in self.utterances:
+            if not (self.slow or utterance.settled):
+                asked = answered and utterance.known
+                again = resend_from <= utterance.begin or utterance.given_up
+                assert asked or again, "an utterance is lost"
+
+    def note_facts(self, facts: Sequence[Fact]) -> None:
+        self.facts += facts
+        for fact in facts:
+            match fact:
+                case AnswerFailed(turn=turn, status=status):
+                    self.settle(turn)
+                    if self.user_speaks and self.utterances[-1].turn == turn:
+                        self.utterances[-1].given_up = status == "given up"
+                case Stuck(turn=turn, remedy="asked" | "asked_again" | "committed"):
+                    self.reasons.add(turn)
+                    self.excuses += 1
+
+    def settle(self, turn: int) -> None:
+        """Something was heard, or told as failed, in ``turn``: earlier words have had their answer."""
+        for utterance in self.utterances:
+            utterance.settled |= 0 < utterance.turn <= turn and utterance.end is not None
+
     def finish_tool(self, call: str) -> None:
-        self.turns_with_answered_calls.add(self.turn_of_call[call])
+        self.reasons.add(self.turn_of_call[call])
         self.obey(self.dialogue.tool_finished(ToolOutcome(call, "{}", True, 0.1), self.speaker.moment()))
 
     def deliver(self, event: ServerEvent) -> None:
         self.note(event)
         commands = self.dialogue.receive(event, self.speaker.moment())
+        if isinstance(event, SpeechStarted):
+            self.utterance_of(event.item_id).turn = self.dialogue.turn
         self.check(event, commands)
         self.obey(commands)
         if isinstance(event, SpeechStarted):
             assert self.speaker.silent, "something old is still audible"
+
+    def utterance_of(self, item: str) -> Utterance:
+        return next(utterance for utterance in self.utterances if utterance.item == item)
 
     def note(self, event: ServerEvent) -> None:
         """What anybody who reads the events knows."""
@@ -173,6 +359,8 @@ class Conversation(RuleBasedStateMachine):
                 self.user_is_heard = True
             case SpeechStopped():
                 self.user_is_heard = False
+            case TranscriptionCompleted(item_id=item):
+                self.utterance_of(item).known = True
             case ServerError():
                 self.refusals += 1
 
@@ -182,12 +370,13 @@ class Conversation(RuleBasedStateMachine):
             case AudioDelta(response_id=response_id, item_id=item):
                 assert not (plays and response_id in self.silenced), "audio of an older turn was played"
                 if plays:
-                    self.ledger.add(item, len(plays[0].pcm) // 2)
-            case OutputItemDone(item=item):
-                self.ledger.complete.add(str(item.id))
+                    self.ledger.add((self.connection, item), len(plays[0].pcm) // 2)
+                    self.settle(self.dialogue.turn)
+            case OutputItemDone(item=item) if (self.connection, str(item.id)) in self.ledger.sounds:
+                self.ledger.sounds[self.connection, str(item.id)].complete = True
             case SpeechStarted():
                 self.check_corrections(commands)
-                self.ledger.cut()
+                self.ledger.cut(self.connection)
 
     def check_corrections(self, commands: Sequence[Command]) -> None:
         reported: dict[str, int] = {}
@@ -195,45 +384,79 @@ class Conversation(RuleBasedStateMachine):
             match command:
                 case Send(TruncateItem(item_id=item, audio_end_ms=ms)):
                     reported[item] = ms
-                case Send(DeleteItem(item_id=item)) if item in self.ledger.received:
+                case Send(DeleteItem(item_id=item)) if (self.connection, item) in self.ledger.sounds:
                     reported[item] = 0
-        assert reported == self.ledger.expected_corrections()
+        assert reported == self.ledger.expected_corrections(self.connection)
         if any(isinstance(command, Silence) for command in commands):
             assert isinstance(commands[0], Silence) or not self.speaker.silent
 
     def obey(self, commands: Sequence[Command]) -> None:
         self.speaker.obey(commands)
+        self.note_facts([command.fact for command in commands if isinstance(command, Tell)])
         for command in commands:
             match command:
                 case Send(event):
-                    if isinstance(event, CreateResponse):
-                        assert not self.underway, "speech was asked for while a response was under way"
-                        assert self.dialogue.turn in self.turns_with_answered_calls, "for an older turn"
-                        self.requests += 1
-                    self.server.towards_server.append(event)
+                    self.send(event)
                 case RunTool(call):
                     self.tools.append(call.call_id)
                     self.turn_of_call[call.call_id] = call.turn
-                    self.responses_with_calls.add(call.call_id.partition(".")[0])
+                    self.batches.add(call.call_id.partition(".")[0])
+        deadline = self.dialogue.deadline
+        assert deadline is None or deadline > self.speaker.now, "a deadline in the past is a busy loop"
+        if any(isinstance(command, Abandon) for command in commands):
+            self.connection_is_lost(0)
 
-    def elapse(self, seconds: float) -> None:
-        before = self.speaker.played
-        self.speaker.elapse(seconds)
-        self.ledger.play(self.speaker.played - before)
+    def send(self, event: object) -> None:
+        match event:
+            case CreateResponse():
+                assert not self.underway, "speech was asked for while a response was under way"
+                assert self.dialogue.turn in self.reasons, "speech was asked for without a reason"
+                self.requests += 1
+            case CancelResponse(response_id=response_id):
+                self.underway.discard(str(response_id))  # taken for lost
+        self.server.towards_server.append(event)  # type: ignore[arg-type]
 
     @invariant()
-    def half_duplex_request(self) -> None:
+    def one_request_at_a_time(self) -> None:
         if hasattr(self, "server"):
             waiting = [e for e in self.server.towards_server if isinstance(e, CreateResponse)]
             assert len(waiting) <= 1, "two requests for speech at once"
+
+    @invariant()
+    def turns_only_grow(self) -> None:
+        if hasattr(self, "server"):
+            assert self.dialogue.turn >= self.turn
+            self.turn = self.dialogue.turn
+
+    @invariant()
+    def memory_is_bounded_and_honest(self) -> None:
+        if not hasattr(self, "server"):
+            return
+        assert self.memory.turns <= 3
+        assert self.memory.chars <= MAX_CHARS
+        for key, line in self.memory.entries():
+            if isinstance(line, AgentLine):
+                sound = self.ledger.sounds[key]
+                queued = sum(samples for other, samples in self.ledger.queue if other is sound)
+                audible = sound.heard + queued
+                assert len(line.text) <= len(WORDS) * audible // sound.received
+                assert (
+                    line.text == WORDS or len(line.text) <= MAX_CHARS_PER_S * audible / RATE or sound.complete
+                )
+
+    def check_outputs(self, *, all_of_them: bool) -> None:
+        outputs, calls = sorted(self.server.outputs), sorted(self.server.calls)
+        assert len(set(outputs)) == len(outputs), "each call is answered at most once"
+        assert outputs == calls or not all_of_them, "each call is answered"
 
     def teardown(self) -> None:
         """Everybody finishes; then the books must balance."""
         if not hasattr(self, "server"):
             return
-        if self.server.user_speaks:
-            self.server.user_stops()
+        if self.user_speaks:
+            self.user_stops()
         for _ in range(300):
+            self.hear_everything()
             self.server_works(6)
             while self.server.towards_server:
                 self.server.read()
@@ -245,13 +468,17 @@ class Conversation(RuleBasedStateMachine):
             deadline = self.dialogue.deadline
             if deadline is None and not self.server.active and not self.server.towards_server:
                 break
-            if deadline is not None:
+            if deadline is not None and not self.server.active and not self.server.towards_server:
                 self.elapse(max(deadline - self.speaker.now, 0.0))
                 self.obey(self.dialogue.wake(self.speaker.moment()))
         assert self.dialogue.state is State.IDLE
+        assert self.dialogue.quiet_since is not None
         assert self.speaker.silent
-        assert sorted(self.server.outputs) == sorted(self.server.calls), "each call is answered exactly once"
-        assert self.requests - self.refusals <= len(self.responses_with_calls), "one request for each batch"
+        self.check_outputs(all_of_them=True)
+        assert self.requests - self.refusals <= len(self.batches) + self.excuses, (
+            "one request for each reason"
+        )
+        assert self.slow or all(utterance.settled for utterance in self.utterances), "nobody answered"
 
 
 PIECES: dict[str, st.SearchStrategy[object]] = {

@@ -25,17 +25,16 @@ class Carried:
 
     ``words``: lines of the memory with words of the user that are to be answered. ``resend_from``: the
     position in the captured sound (samples at input rate) from which it is to be sent again. ``question``:
-    the turn whose utterance is known to lie in that sound, before ``until``. ``attempts``: how many connections were lost over
-    words or utterance. ``sounding``: what is still queued or sounding. ``stopped_at``: when the user had
-    finished (monotonic seconds). ``onset``: the first sample of an answer that has not sounded yet.
-    ``facts``: to be told to the observers at once.
+    the turn whose utterance is known to lie in that sound. ``attempts``: how many connections were lost
+    after they had got the words or heard the utterance. ``sounding``: what is still queued or sounding.
+    ``stopped_at``: when the user had finished (monotonic seconds). ``onset``: the first sample of an answer
+    that has not sounded yet. ``facts``: to be told to the observers at once.
     """
 
     turn: int = 0
     words: tuple[Key, ...] = ()
     resend_from: int | None = None
     question: int | None = None
-    until: int = 0
     attempts: int = 0
     sounding: tuple[Utterance, ...] = ()
     stopped_at: float | None = None

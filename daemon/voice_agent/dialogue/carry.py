@@ -22,7 +22,7 @@ def take_over(books: Books, carried: Carried, at: Moment) -> list[Command]:
     if carried.owed:
         books.requests.want(books.turn)
     elif carried.question is not None:
-        books.questions.expect(carried.question, carried.until, carried.attempts, at)
+        books.questions.expect(carried.question, carried.attempts, at)
     gone = [utterance for utterance in carried.sounding if utterance.end > at.queued]
     for utterance in carried.sounding:
         if utterance not in gone:
@@ -89,19 +89,15 @@ def _obligations(books: Books, carried: Carried, at: Moment, facts: list[Fact], 
     facts += [_given_up(question.turn) for question in asked if question not in due]
     over = [at.sent if question.end is None else question.end for question in asked if question not in due]
     resend_from = books.questions.unproved(at, healthy=healthy)
-    resent = books.questions.resent
-    if resent is not None and resent.attempts < MAX_CARRIES:
-        again = replace(carried, attempts=resent.attempts + 1)
-        return replace(again, resend_from=resent.begin, question=resent.turn, until=resent.end)
-    if resent is not None:
-        facts.append(_given_up(resent.turn))
-        over.append(resent.end)
+    if (resent := books.questions.resent) is not None:
+        again = replace(carried, resend_from=resent.begin, question=resent.turn)
+        return replace(again, attempts=resent.attempts)  # nobody has heard it: this one does not count
     if resend_from is not None:
         carried = replace(carried, resend_from=max(resend_from, *over, 0))
-    return _due(books, carried, due, at) if due else carried
+    return _due(books, carried, due) if due else carried
 
 
-def _due(books: Books, carried: Carried, due: Sequence[Question], at: Moment) -> Carried:
+def _due(books: Books, carried: Carried, due: Sequence[Question]) -> Carried:
     """From the first utterance on whose words are not known, everything is heard again."""
     carried = replace(carried, attempts=max(question.attempts for question in due) + 1)
     unknown = next((index for index, question in enumerate(due) if not _known(books, question)), None)
@@ -110,7 +106,7 @@ def _due(books: Books, carried: Carried, due: Sequence[Question], at: Moment) ->
     for question in due[unknown:]:
         if question.words is not None:
             books.memory.forget(question.words)  # these words will be heard again
-    return replace(carried, resend_from=due[unknown].begin, question=due[-1].turn, until=at.sent)
+    return replace(carried, resend_from=due[unknown].begin, question=due[-1].turn)
 
 
 def _answered(books: Books, question: Question) -> bool:

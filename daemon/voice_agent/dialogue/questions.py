@@ -23,7 +23,9 @@ ONSET_MS = 300
 """Endpointing notices speech late: the first sound lies before the position that it reports."""
 
 PLAUSIBLE_S = 15.0
-"""A reported position further behind what was sent is not believed: some servers count otherwise."""
+"""A reported position further behind what was sent is not believed: some servers count otherwise.
+
+In the first seconds of a connection much may have been sent in one go, and all of it is believed."""
 
 REPLAY_S = 5.0
 """After sound was sent again, faster than it was spoken, a server gets this long to work it off."""
@@ -55,11 +57,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Resent:
-    """Sound from ``begin`` to ``end`` with an utterance in it that an earlier connection lost, sent again."""
+    """Sound with an utterance in it that an earlier connection lost, now sent again from ``begin``."""
 
     turn: int
     begin: int
-    end: int
     attempts: int
     deadline: float
 
@@ -93,9 +94,9 @@ class Questions:
         """An utterance of an earlier connection whose words are known is to be answered by this one."""
         self._open.append(Question(turn, "", at.sent, at.now, at.sent, words=words, attempts=attempts))
 
-    def expect(self, turn: int, until: int, attempts: int, at: Moment) -> None:
+    def expect(self, turn: int, attempts: int, at: Moment) -> None:
         """The sound that is now sent holds an utterance that an earlier connection lost."""
-        self.resent = Resent(turn, at.sent, until, attempts, at.now + UNHEARD_S)
+        self.resent = Resent(turn, at.sent, attempts, at.now + UNHEARD_S)
 
     def take_unheard(self, now: float) -> Resent | None:
         """Give up the utterance that was sent again, if the server did not hear it in time."""
@@ -164,9 +165,11 @@ class Questions:
         return min(at.sent, self._base + self._samples((at.now - self._live_at) * 1000))
 
     def _reported(self, ms: int, at: Moment) -> int | None:
-        position = self._base + self._samples(ms)
-        plausible = max(self._base, at.sent - self._samples(PLAUSIBLE_S * 1000)) <= position <= at.sent
-        return position if plausible else None
+        """A position that the server named, if it can be true."""
+        position, earliest = self._base + self._samples(ms), self._base
+        if self._live_at is not None and at.now > self._live_at + PLAUSIBLE_S:
+            earliest = max(earliest, at.sent - self._samples(PLAUSIBLE_S * 1000))
+        return position if earliest <= position <= at.sent else None
 
     def _samples(self, ms: float) -> int:
         return ms_to_samples(ms, self._rate)
