@@ -22,6 +22,7 @@ from time import monotonic
 
 from voice_agent.assembly import (
     budget_for,
+    cues_for,
     endpoint_for,
     lifetime_for,
     memory_for,
@@ -88,7 +89,9 @@ class Agent:
         self.supervisor = Supervisor(on_look=on_look)
         self.ports = Ports(config, self._settings.input_rate, self._settings.output_rate)
         self.ports.devices.on_change = self._devices_changed
-        self.herald = Herald(self._provider.name, self.ports, None, self.counters, self._tell_status)
+        self.herald = Herald(
+            self._provider.name, self.ports, cues_for(config), self.counters, self._tell_status
+        )
         self.sessions = Sessions(
             self._connect,
             self._make,

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from voice_agent.audio.cues import Cues, language_of
 from voice_agent.budget import Budget, state_directory
 from voice_agent.config import Config
 from voice_agent.credentials import Secret
@@ -85,6 +86,15 @@ def lifetime_for(config: Config) -> Lifetime:
     wanted = config.session
     limit_s = provider_for(config).session_max_s if wanted.max_session_s is None else wanted.max_session_s
     return Lifetime(limit_s, wanted.park_after_s)
+
+
+def cues_for(config: Config) -> Cues | None:
+    """The daemon's own sounds, if they are wanted."""
+    if not config.cues.enabled:
+        return None
+    wanted = config.cues.language
+    session = config.session
+    return Cues(language_of(session.languages, session.instructions) if wanted == "auto" else wanted)
 
 
 def spread_for(config: Config) -> float:

@@ -8,9 +8,11 @@ Without a session the daemon answers whoever speaks to it, by a phrase of its ow
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Protocol
 
+from voice_agent.audio.helper import in_helper
 from voice_agent.audio.speaker import Speaker
 from voice_agent.dialogue import AnswerFailed, Fact, TurnStarted
 from voice_agent.errors import Cause
@@ -30,6 +32,9 @@ IN_CONVERSATION_S = 30.0
 FIRST_EXCUSE_PAUSE_S = 60.0
 LAST_EXCUSE_PAUSE_S = 3600.0
 """A television in the room must not make the daemon excuse itself for ever: pauses double up to an hour."""
+
+CUE_S = 5.0
+"""A disk that takes longer to give a phrase away is broken."""
 
 UNANSWERED = frozenset({"missing", "no_audio", "given up", "failed"})
 """Ends of answers after which the user has heard nothing and should be told."""
@@ -72,6 +77,7 @@ class Herald:
         self._excuse: str | None = None
         self._excused = asyncio.Event()
         self._changed = asyncio.Event()
+        self._wanted: asyncio.Queue[str] = asyncio.Queue(maxsize=2)
 
     # ------------------------------------------------------------------------------------ hearing
 
@@ -137,21 +143,36 @@ class Herald:
     # ----------------------------------------------------------------------------------- speaking
 
     def play(self, cue: str) -> None:
-        """Let a cue sound, unless something else does."""
-        speaker = self._ends.speaker
-        queued, played = speaker.positions()
-        if self._cues is not None and queued <= played:
-            speaker.play(self._cues.pcm(cue, speaker.rate), starts=True)
+        """Let a cue sound soon, unless something else does."""
+        if self._cues is not None and not self._wanted.full():
+            self._wanted.put_nowait(cue)
 
     async def run(self) -> None:
-        """While there is no session, answer whoever speaks."""
-        while True:
-            self._changed.clear()
-            async with asyncio.TaskGroup() as group:
+        """Let cues sound; while there is no session, answer whoever speaks."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._sound())
+            while True:
+                self._changed.clear()
                 excuse = group.create_task(self._excuse_ourselves(self._excuse)) if self._excuse else None
                 await self._changed.wait()
                 if excuse:
                     excuse.cancel()
+
+    async def _sound(self) -> None:
+        """Cues are made beside the event loop: arithmetic over a phrase takes a tenth of a second."""
+        while True:
+            cue, speaker = await self._wanted.get(), self._ends.speaker
+            try:
+                pcm = await in_helper(partial(self._made, cue, speaker.rate), name="cue", deadline_s=CUE_S)
+            except TimeoutError:
+                log.warning("a cue took too long", extra={"cue": cue})
+                continue
+            queued, played = speaker.positions()
+            if queued <= played:
+                speaker.play(pcm, starts=True)
+
+    def _made(self, cue: str, rate: int) -> bytes:
+        return self._cues.pcm(cue, rate) if self._cues else b""
 
     async def _excuse_ourselves(self, phrase: str) -> None:
         await asyncio.sleep(QUICK_S)

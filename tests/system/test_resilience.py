@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.chaos.proxy import Proxy
-from tests.system.harness import Daemon, conversation, daemon, loud, received, scene, until_streaming
+from tests.system.harness import RATE, Daemon, conversation, daemon, loud, received, scene, until_streaming
 from voice_agent.embedded import Fault, Script, Server, ServerOptions, Turn, running
 from voice_agent.embedded.connection import Connection
 from voice_agent.embedded.programs import english_voice
@@ -24,7 +24,7 @@ TRANSCRIBED = '[session]\ntranscription_model = "embedded"\n'
 
 def spoken(text: str) -> bytes:
     """A real voice: the gate on this device is not opened by tones."""
-    return english_voice().speak(text, 24_000)
+    return english_voice().speak(text, RATE)
 
 
 async def until_answered(voice: Daemon, times: int = 1) -> None:
@@ -54,7 +54,7 @@ def heard(connection: Connection) -> bytes:
 
 def loud_ms(pcm: bytes) -> int:
     """How much of it is loud."""
-    return int(np.count_nonzero(np.abs(np.frombuffer(pcm, "<i2").astype(int)) > 300) * 1000 // 24_000)
+    return int(np.count_nonzero(np.abs(np.frombuffer(pcm, "<i2").astype(int)) > 300) * 1000 // RATE)
 
 
 @scene
@@ -212,7 +212,9 @@ async def test_a_spent_allowance_ends_in_a_state_that_survives_a_restart(tmp_pat
     async with running(ServerOptions(script=Script())) as server:
         with daemon(tmp_path, server.url, settings=settings) as voice:
             await until_streaming(server)
+            voice.card.speak(loud(300))
             await voice.until_logged("ERROR.*allowance")
+            await voice.until(lambda: int(np.count_nonzero(voice.card.played())) > RATE)  # it says so
             voice.stop()
         connections = len(server.connections)
         with daemon(tmp_path, server.url, settings=settings) as voice:

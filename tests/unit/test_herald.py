@@ -131,7 +131,7 @@ def test_the_status_line_and_the_state_follow_the_session() -> None:
 async def test_who_speaks_without_a_session_is_told_why_nobody_answers(room: Room) -> None:
     room.loses(ConnectionLost("gone", cause=Cause.DROPPED))
     room.words.put_nowait(0)
-    await room.until(lambda: room.sounded == ["offline"])
+    await room.until(lambda: room.speaker.positions().queued > 0)
     room.loses(Unauthorized("wrong key", cause=Cause.UNAUTHORIZED), temper=Temper.REFUSED)
     room.plays_out()
     room.words.put_nowait(0)
@@ -154,10 +154,10 @@ async def test_a_session_that_is_back_is_announced_only_to_whom_its_loss_was(roo
     assert room.sounded == []
     room.loses(ConnectionLost("gone", cause=Cause.DROPPED))
     room.words.put_nowait(0)
-    await room.until(lambda: room.sounded == ["offline"])
+    await room.until(lambda: room.speaker.positions().queued > 0)
     room.plays_out()
     room.herald.news(Live(9.0, renewed=False))
-    assert room.sounded == ["offline", "back"]
+    await room.until(lambda: room.sounded == ["offline", "back"])
 
 
 @in_a_room
@@ -173,33 +173,41 @@ async def test_a_session_that_is_back_is_not_excused_any_more(room: Room) -> Non
 
 
 @pytest.mark.parametrize("status", sorted(herald.UNANSWERED))
-def test_an_answer_that_never_came_is_owned_up_to(status: str) -> None:
-    room = Room()
-    room.herald.observe(AnswerFailed(1, status, "because"))
-    assert room.sounded == ["no_answer"]
-
-
-def test_an_answer_that_was_cut_or_cancelled_needs_no_apology() -> None:
-    room = Room()
-    for status in ("cut", "incomplete"):
+def test_an_answer_that_never_came_is_owned_up_to(status: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    @in_a_room
+    async def scene(room: Room) -> None:
         room.herald.observe(AnswerFailed(1, status, "because"))
-    assert room.sounded == []
+        await room.until(lambda: room.speaker.positions().queued == len("no_answer"))
+        assert room.sounded == ["no_answer"]
+
+    scene(monkeypatch)
 
 
-def test_cues_do_not_talk_over_an_answer() -> None:
-    room = Room()
+@in_a_room
+async def test_an_answer_that_was_cut_or_incomplete_needs_no_apology(room: Room) -> None:
+    for status in ("cut", "incomplete", "missing"):
+        room.herald.observe(AnswerFailed(1, status, "because"))
+    await room.until(lambda: room.speaker.positions().queued > 0)
+    assert room.sounded == ["no_answer"], "for the last one only"
+
+
+@in_a_room
+async def test_cues_do_not_talk_over_an_answer(room: Room) -> None:
     room.speaker.play(bytes(4800), starts=True)
     room.herald.observe(AnswerFailed(1, "missing", "because"))
-    assert room.sounded == []
+    await room.until(lambda: bool(room.sounded))
+    room.plays_out()
+    room.herald.observe(AnswerFailed(2, "missing", "because"))
+    await room.until(lambda: room.speaker.positions().queued == 2400 + len("no_answer"))
 
 
-def test_the_end_of_an_allowance_is_spoken_to_whom_it_interrupts() -> None:
-    room = Room()
+@in_a_room
+async def test_the_end_of_an_allowance_is_spoken_to_whom_it_interrupts(room: Room) -> None:
     room.herald.news(Exhausted())
-    assert room.sounded == []
     room.herald.observe(TurnStarted(1, interrupts=False))
     room.herald.news(Exhausted())
-    assert room.sounded == ["allowance"]
+    await room.until(lambda: room.speaker.positions().queued > 0)
+    assert room.sounded == ["allowance"], "once, and not to an empty room"
 
 
 def test_without_cues_the_herald_is_silent() -> None:
