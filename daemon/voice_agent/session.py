@@ -157,7 +157,7 @@ class Session:
         observe: Callable[[Fact], None],
         heartbeat: Heartbeat,
         *,
-        probe: ClientEvent | None = None,
+        probe: ClientEvent,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._connection = connection
@@ -339,7 +339,7 @@ class Session:
                     case Ping(payload):
                         if await self._connection.ping(payload):
                             self._heartbeat.pinged(payload, self._clock())
-                    case Probe() if self._probe is not None:
+                    case Probe():
                         self._post(self._probe)
                     case Dead(text):
                         raise ConnectionLost(text, cause=Cause.SILENT)

@@ -25,7 +25,7 @@ from voice_agent.realtime.events import (
     SessionUpdated,
     SpeechStarted,
 )
-from voice_agent.realtime.providers import OPENAI, SessionSettings
+from voice_agent.realtime.providers import OPENAI, SessionSettings, probe
 from voice_agent.session import Session
 
 
@@ -160,6 +160,7 @@ class World:
             self.tools,
             self.facts.append,
             Heartbeat(now=self.ports.model.now),
+            probe=probe(OPENAI, SessionSettings()),
             clock=lambda: self.ports.model.now,
         )
         self.session.on_ready = self._count_ready

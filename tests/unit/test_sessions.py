@@ -17,7 +17,7 @@ from voice_agent.heartbeat import Heartbeat
 from voice_agent.lifetime import Lifetime
 from voice_agent.realtime.codec import encode
 from voice_agent.realtime.events import ServerEvent, SessionCreated, SessionUpdated, SpeechStarted
-from voice_agent.realtime.providers import OPENAI, SessionSettings
+from voice_agent.realtime.providers import OPENAI, SessionSettings, probe
 from voice_agent.reconnect import Reconnect
 from voice_agent.session import Connection, Session
 from voice_agent.sessions import Exhausted, Live, Lost, News, Parked, Sessions
@@ -114,6 +114,7 @@ class House:
             self,
             lambda _fact: None,
             Heartbeat(now=self.clock()),
+            probe=probe(OPENAI, SessionSettings()),
             clock=self.clock,
         )
 
