@@ -1,8 +1,8 @@
 """The command line, and the only place that ends the process.
 
 Every command imports what it needs when it runs, so that ``--help`` answers at once. Exit codes are those of
-sysexits.h: 64 wrong usage, 66 a file that cannot be read, 69 something needed is not available, 70 a bug,
-78 a wrong configuration.
+sysexits.h: 64 wrong usage, 66 a file that cannot be read, 69 something needed is not available, 70 a bug or a
+part that hangs beyond cure, 75 an event loop that stands still, 78 a wrong configuration.
 """
 
 import argparse

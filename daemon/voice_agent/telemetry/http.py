@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 MAX_CONNECTIONS = 8
 MAX_REQUEST_BYTES = 8192
 REQUEST_S = 3.0  # from accepting a connection to its last byte
-PACE_S = 0.1  # between two connections: ten scrapes a second take 4 % of a core
+PACE_S = 0.1  # between two connections: ten scrapes a second take 5 % of a core
 
 Render = Callable[[str], tuple[str, bytes]]
 """From the header ``Accept`` to content type and body."""
