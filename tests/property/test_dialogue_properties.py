@@ -305,7 +305,7 @@ class Conversation(RuleBasedStateMachine):
     # ----------------------------------------------------------------------------------------- checks
 
     def check_debts(self, resend_from: int, *, answered: bool) -> None:
-        """What was said and not settled will be answered from its words, or heard again from its beginning."""
+        """What was said and not settled will be answered from its words, or heard again from its begin."""
         for utterance in self.utterances:
             if not (self.slow or utterance.settled):
                 asked = answered and utterance.known

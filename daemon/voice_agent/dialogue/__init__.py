@@ -7,7 +7,7 @@
   the model may be asked to speak), ``calls`` (tool calls, answered once each); ``books``: all of them.
 * rules: ``turns`` (the user), ``answering`` (the model), ``patience`` (nobody), ``carry`` and ``restore``
   (from connection to connection).
-* ``core``: ``Dialogue``, which hands out.
+* ``core``: ``Dialogue``, which hands out; ``duplicates``: what it does not hand out twice.
 """
 
 from voice_agent.dialogue.carried import Carried

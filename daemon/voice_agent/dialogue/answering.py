@@ -78,6 +78,7 @@ def hear(books: Books, event: AudioDelta, at: Moment) -> Sequence[Command]:
         books.playout.add(utterance)
     pcm = utterance.whole_samples(event.delta)
     utterance.extend(at.queued, len(pcm) // BYTES_PER_SAMPLE)
+    utterance.complete |= answer.ended
     if not pcm:
         return []
     answer.sounded = True

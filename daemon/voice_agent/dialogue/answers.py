@@ -107,9 +107,9 @@ class Answers:
         return {key: answer for key, answer in self._answers.items() if not answer.over}
 
 
-def keep_recent(book: dict[str, T], key: str, value: T) -> T:
+def keep_recent(book: dict[str, T], key: str, value: T, *, limit: int = REMEMBERED) -> T:
     """Enter ``value``; the oldest entries leave, so that a long session does not grow."""
     book[key] = value
-    while len(book) > REMEMBERED:
+    while len(book) > limit:
         del book[next(iter(book))]
     return value

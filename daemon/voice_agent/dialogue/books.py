@@ -15,6 +15,7 @@ from voice_agent.dialogue.questions import Questions
 from voice_agent.dialogue.requests import ResponseRequests
 from voice_agent.dialogue.values import AgentSaid, Granted
 from voice_agent.formats import samples_to_ms
+from voice_agent.realtime.events import SpeechStopped
 from voice_agent.realtime.providers import Provider, SessionSettings
 
 
@@ -29,8 +30,9 @@ class Awaited:
 class Books:
     """The state of one connection. Moments are monotonic seconds.
 
-    ``stopped_at``: when the user finished. ``committed_at``: when we ended his speech for the server, until
-    it says anything. ``asked_again``: the turn in which an answer was asked for a second time.
+    ``early_stop``: the end of an utterance whose beginning is still to be told. ``stopped_at``: when the user
+    finished. ``committed_at``: when we ended his speech for the server, until it says anything.
+    ``asked_again``: the turn in which an answer was asked for a second time.
     """
 
     def __init__(self, provider: Provider, settings: SessionSettings, turn: int, memory: Memory) -> None:
@@ -47,6 +49,7 @@ class Books:
         self.questions = Questions()
         self.turn_of_item: dict[str, int] = {}
         self.user_speaks = False
+        self.early_stop: SpeechStopped | None = None
         self.stopped_at: float | None = None
         self.committed_at: float | None = None
         self.awaited: Awaited | None = None

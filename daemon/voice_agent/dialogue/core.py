@@ -20,6 +20,7 @@ from enum import Enum
 from voice_agent.dialogue import answering, carry, patience, turns
 from voice_agent.dialogue.books import Books
 from voice_agent.dialogue.carried import Carried
+from voice_agent.dialogue.duplicates import Duplicates
 from voice_agent.dialogue.memory import Memory
 from voice_agent.dialogue.restore import Restoration
 from voice_agent.dialogue.values import (
@@ -104,6 +105,7 @@ class Dialogue:
         self._memory = Memory() if memory is None else memory
         self._books = Books(provider, settings, turn, self._memory)
         self._restoration = Restoration(provider.history, self._memory)
+        self._duplicates = Duplicates()
         self._flips = 0
         self._left = False
 
@@ -132,6 +134,8 @@ class Dialogue:
         books = self._books
         books.questions.sign_of_life(at)
         if isinstance(event, ServerEvent):
+            if self._duplicates.known(event):
+                return [Tell(ServerFault(Verdict.BENIGN.value, "duplicate", type(event).__name__))]
             books.committed_at = None
             if (response_id := response_of(event)) is not None:
                 books.answers.progress(response_id, now=at.now)
@@ -215,8 +219,8 @@ class Dialogue:
             update = session_update(books.provider, books.settings)
             return [Send(SessionUpdate(event_id=SESSION_UPDATE_ID, session=update.session))]
         rate_in, rate_out = effective_rates(event.session)
-        input_rate = rate_in or books.settings.input_rate
-        granted = Granted(input_rate, rate_out or books.provider.silent_output_rate)
+        before = books.granted or Granted(books.settings.input_rate, books.provider.silent_output_rate)
+        granted = Granted(rate_in or before.input_rate, rate_out or before.output_rate)
         if granted == books.granted:
             return []
         self._flips += books.granted is not None

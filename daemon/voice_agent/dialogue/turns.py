@@ -42,6 +42,9 @@ def begin_turn(books: Books, event: SpeechStarted, at: Moment) -> Sequence[Comma
     books.user_speaks = True
     books.stopped_at = books.onset = None
     commands.append(Tell(TurnStarted(books.turn, interrupts)))
+    if books.early_stop is not None and books.early_stop.item_id == event.item_id:
+        commands += end_speech(books, books.early_stop, at)
+    books.early_stop = None
     if cut:
         heard = max(books.ms(utterance.heard(at.played)) for utterance in cut)
         commands.append(Tell(Silenced(books.turn, len(cut), heard)))
@@ -79,7 +82,13 @@ def _cancellations(books: Books) -> list[Command]:
 
 
 def end_speech(books: Books, event: SpeechStopped, at: Moment) -> Sequence[Command]:
-    """The server's endpointing has decided: an answer is expected, or asked for."""
+    """The server's endpointing has decided: an answer is expected, or asked for.
+
+    The end may overtake the beginning; then it waits for it.
+    """
+    if not books.user_speaks and event.item_id and event.item_id not in books.turn_of_item:
+        books.early_stop = event
+        return []
     books.questions.end(event, at)
     books.user_speaks = False
     books.stopped_at = at.now
