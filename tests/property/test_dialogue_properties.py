@@ -81,7 +81,6 @@ class Utterance:
     turn: int = 0
     known: bool = False
     settled: bool = False
-    given_up: bool = False
 
 
 @dataclass
@@ -167,6 +166,7 @@ class Conversation(RuleBasedStateMachine):
         self.lag_s = 0.0
         self.reasons: set[int] = set()
         self.turn_of_call: dict[str, int] = {}
+        self.turn_of_request: dict[str, int] = {}
         self.batches: set[str] = set()
         self.requests = self.refusals = self.excuses = 0
         self.user_is_heard = False
@@ -278,8 +278,6 @@ class Conversation(RuleBasedStateMachine):
         """The new server will hear whatever lies behind ``position``."""
         for utterance in self.utterances:
             utterance.item = ""
-            if utterance.given_up:  # while it lasted: the rest of it is another one
-                utterance.begin, utterance.given_up = max(utterance.begin, position), False
             if utterance.end is None or utterance.end > position:
                 assert self.slow or not utterance.settled, "an answered utterance is heard again"
                 self.unheard.append(utterance)
@@ -309,17 +307,14 @@ class Conversation(RuleBasedStateMachine):
         for utterance in self.utterances:
             if not (self.slow or utterance.settled):
                 asked = answered and utterance.known
-                again = resend_from <= utterance.begin or utterance.given_up
-                assert asked or again, "an utterance is lost"
+                assert asked or resend_from <= utterance.begin, "an utterance is lost"
 
     def note_facts(self, facts: Sequence[Fact]) -> None:
         self.facts += facts
         for fact in facts:
             match fact:
-                case AnswerFailed(turn=turn, status=status):
+                case AnswerFailed(turn=turn):
                     self.settle(turn)
-                    if self.user_speaks and self.utterances[-1].turn == turn:
-                        self.utterances[-1].given_up = status == "given up"
                 case Stuck(turn=turn, remedy="asked" | "asked_again" | "committed"):
                     self.reasons.add(turn)
                     self.excuses += 1
@@ -408,10 +403,11 @@ class Conversation(RuleBasedStateMachine):
 
     def send(self, event: object) -> None:
         match event:
-            case CreateResponse():
+            case CreateResponse(event_id=event_id):
                 assert not self.underway, "speech was asked for while a response was under way"
                 assert self.dialogue.turn in self.reasons, "speech was asked for without a reason"
                 self.requests += 1
+                self.turn_of_request[str(event_id)] = self.dialogue.turn
             case CancelResponse(response_id=response_id):
                 self.underway.discard(str(response_id))  # taken for lost
         self.server.towards_server.append(event)  # type: ignore[arg-type]
@@ -420,7 +416,8 @@ class Conversation(RuleBasedStateMachine):
     def one_request_at_a_time(self) -> None:
         if hasattr(self, "server"):
             waiting = [e for e in self.server.towards_server if isinstance(e, CreateResponse)]
-            assert len(waiting) <= 1, "two requests for speech at once"
+            turns = [self.turn_of_request[str(event.event_id)] for event in waiting]
+            assert len(set(turns)) == len(turns), "two requests for one turn at once"
 
     @invariant()
     def turns_only_grow(self) -> None:

@@ -288,10 +288,23 @@ def test_what_was_sent_again_is_kept_until_the_server_hears_it() -> None:
 def test_an_utterance_that_was_sent_again_counts_its_connections() -> None:
     talk = live()
     for attempt in (1, 2, 3):
-        talk.hears(SpeechStarted(item_id=f"u{attempt}"))
+        talk.user_speaks(item=f"u{attempt}")
         assert talk.drops().attempts == attempt
         talk.reconnects()
-    talk.hears(SpeechStarted(item_id="u4"))
+    talk.user_speaks(item="u4")
+    end = talk.speaker.sent
+    talk.drops()
+    assert failures(talk) == ["given up"]
+    assert talk.carried.resend_from == end
+
+
+def test_a_user_who_speaks_on_through_many_drops_is_not_given_up() -> None:
+    talk = live()
+    for attempt in range(1, 9):
+        talk.hears(SpeechStarted(item_id=f"u{attempt}"))
+        assert talk.drops().question == attempt
+        talk.reconnects()
+    talk.hears(SpeechStarted(item_id="u9"), SpeechStopped(item_id="u9"))
     talk.drops()
     assert failures(talk) == ["given up"]
 

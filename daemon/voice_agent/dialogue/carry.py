@@ -11,7 +11,9 @@ from voice_agent.dialogue.questions import Question
 from voice_agent.dialogue.values import AnswerFailed, Command, Fact, Moment, Tell
 
 MAX_CARRIES = 3
-"""An utterance that ended so many connections without an answer is given up: it may be what ends them."""
+"""An utterance that ended so many connections without an answer is given up: it may be what ends them.
+
+One that goes on is not: its end is not known, and the sound that is kept to be sent again is bounded."""
 
 
 def take_over(books: Books, carried: Carried, at: Moment) -> list[Command]:
@@ -85,9 +87,9 @@ def _made_foreign(books: Books, utterance: Utterance) -> Utterance:
 def _obligations(books: Books, carried: Carried, at: Moment, facts: list[Fact], *, healthy: bool) -> Carried:
     """To be asked for if his words are known, else to be heard again in the captured sound."""
     asked = [question for question in books.questions if not _answered(books, question)]
-    due = [question for question in asked if question.attempts < MAX_CARRIES]
+    over = [q.end for q in asked if q.end is not None and q.attempts >= MAX_CARRIES]
+    due = [q for q in asked if q.end is None or q.attempts < MAX_CARRIES]
     facts += [_given_up(question.turn) for question in asked if question not in due]
-    over = [at.sent if question.end is None else question.end for question in asked if question not in due]
     resend_from = books.questions.unproved(at, healthy=healthy)
     if (resent := books.questions.resent) is not None:
         again = replace(carried, resend_from=resent.begin, question=resent.turn)
