@@ -46,10 +46,11 @@ from voice_agent.realtime.providers import Provider, SessionSettings, probe
 from voice_agent.reconnect import Reconnect
 from voice_agent.session import Connection, Session, SessionStatistics
 from voice_agent.sessions import Sessions
-from voice_agent.supervision import LoopGuard, Supervisor, forever
+from voice_agent.supervision import Supervisor, forever
 from voice_agent.telemetry.counters import Counters
 from voice_agent.telemetry.facts import FactLog
 from voice_agent.telemetry.http import HttpServer
+from voice_agent.telemetry.metrics import Exposition
 from voice_agent.telemetry.snapshot import Snapshot
 from voice_agent.telemetry.systemd import ServiceManager
 from voice_agent.tools.base import Toolbox
@@ -127,7 +128,7 @@ class Agent:
 
     async def run(self) -> None:
         """Keep everything alive."""
-        with self.supervisor.watching(*vitals(self.ports, self._tools)):
+        with self.supervisor.watching(*vitals(self.ports, self.sessions, self._tools)):
             async with asyncio.TaskGroup() as group:
                 group.create_task(forever("devices", self.ports.devices.run()))
                 group.create_task(forever("ear", self.ports.ear.run()))
@@ -139,8 +140,6 @@ class Agent:
                     group.create_task(serving)
 
     async def _serve_metrics(self) -> None:
-        from voice_agent.telemetry.metrics import Exposition  # its client takes 30 ms to import
-
         wanted = self._config.metrics
         await HttpServer(wanted.address, wanted.port, Exposition(self.snapshot).page).run()
 
@@ -214,27 +213,26 @@ class Agent:
         self._tell_status()
 
 
-async def run(config: Config, key: KeySource, *, stop: asyncio.Event) -> None:
-    """Be the daemon until ``stop`` is set."""
+async def run(config: Config, key: KeySource, *, stop: asyncio.Event, beat: Callable[[], None]) -> None:
+    """Be the daemon until ``stop`` is set. ``beat`` is called while the event loop turns."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.freeze()  # what is loaded stays: a collection that looks at all of it holds the interpreter for 18 ms
     manager = ServiceManager()
+
+    def on_look() -> None:
+        beat()
+        manager.alive()
+
     facts = FactLog(transcripts=config.log.transcripts)
-    with LoopGuard() as guard:
-
-        def on_look() -> None:
-            guard.beat()
-            manager.alive()
-
-        agent = Agent(config, key, observers=[facts], on_status=manager.status, on_look=on_look)
-        work = asyncio.create_task(agent.run())
-        manager.ready()
-        stopping = asyncio.create_task(stop.wait())
+    agent = Agent(config, key, observers=[facts], on_status=manager.status, on_look=on_look)
+    work = asyncio.create_task(agent.run())
+    manager.ready()
+    stopping = asyncio.create_task(stop.wait())
+    try:
         await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
         manager.stopping()
         stopping.cancel()
         work.cancel()
-        try:
-            await asyncio.gather(work, return_exceptions=stop.is_set())
-        finally:
-            agent.budget.close()
+        await asyncio.gather(work, return_exceptions=stop.is_set())
+    finally:
+        agent.budget.close()

@@ -83,6 +83,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from voice_agent import agent, config
     from voice_agent.credentials import THREE_WAYS, Secret, find_key
     from voice_agent.foreground import run_in_foreground
+    from voice_agent.supervision import LoopGuard
     from voice_agent.telemetry import logs
 
     settings = config.load(arguments.config)
@@ -98,7 +99,8 @@ def _run(arguments: argparse.Namespace) -> int:
         found = find_key(settings.provider.key_file)
         return found.secret if found is not None else None
 
-    run_in_foreground(lambda stop: agent.run(settings, source, stop=stop))
+    with LoopGuard() as guard:
+        run_in_foreground(lambda stop: agent.run(settings, source, stop=stop, beat=guard.beat))
     return os.EX_OK
 
 

@@ -27,11 +27,14 @@ DEVICES_LIMIT_S = 90.0
 PORTAUDIO_LIMIT_S = 60.0
 """PortAudio that answers nothing for so long needs a fresh process."""
 
+CONVERSATION_LIMIT_S = 30.0
+"""Beyond the moment at which the keeper of sessions had meant to stir again."""
+
 TOOLS_LIMIT_S = 60.0
 """Tools that do not end fill the box; so long may it be full."""
 
 
-def vitals(ports: Ports, tools: Toolbox) -> Iterator[Vital]:
+def vitals(ports: Ports, sessions: Sessions, tools: Toolbox) -> Iterator[Vital]:
     """What outlives sessions. A cure that is quicker is nearer to the trouble: this is the second net."""
 
     def capture() -> float:
@@ -51,6 +54,7 @@ def vitals(ports: Ports, tools: Toolbox) -> Iterator[Vital]:
     yield Vital("ear", ear, EAR_LIMIT_S)
     yield Vital("devices", lambda: ports.devices.idle_s, DEVICES_LIMIT_S)
     yield Vital("portaudio", lambda: ports.devices.hanging_s, PORTAUDIO_LIMIT_S)
+    yield Vital("conversation", lambda: sessions.overdue_s, CONVERSATION_LIMIT_S)
     yield Vital("tools", lambda: tools.hanging_s, TOOLS_LIMIT_S)
 
 

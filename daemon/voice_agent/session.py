@@ -51,6 +51,9 @@ HANDSHAKE_TIMEOUT_S = 15.0
 STALL_LIMIT_S = 10.0
 """One frame may take this long to be taken by the socket: TCP itself gives a dead path up no later."""
 
+SILENCE_LIMIT_S = 60.0
+"""Longer than any heartbeat lets a server be silent: the heartbeat itself must have failed."""
+
 ALARM_LIMIT_S = 5.0
 """A deadline may be missed by this much."""
 
@@ -212,11 +215,15 @@ class Session:
     def vitals(self) -> tuple[Vital, ...]:
         """Signs of life of the parts that can hang; the cure is another session."""
         return (
+            Vital("downlink", self._silence_s, SILENCE_LIMIT_S, self._stalled),
             Vital("sender", lambda: self._since(self._writing.get("sender")), STALL_LIMIT_S, self._stalled),
             Vital("uplink", lambda: self._since(self._writing.get("uplink")), STALL_LIMIT_S, self._stalled),
             Vital("alarm", lambda: self._since(self._dialogue.deadline), ALARM_LIMIT_S, self._stalled),
             Vital("heartbeat", lambda: self._since(self._heartbeat.deadline), ALARM_LIMIT_S, self._stalled),
         )
+
+    def _silence_s(self) -> float:
+        return self._since(self._heartbeat.statistics().heard_at)
 
     def _since(self, moment: float | None) -> float:
         return 0.0 if moment is None or self._left else self._clock() - moment

@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, replace
+from math import inf
 from time import monotonic
 from typing import Protocol
 
@@ -26,6 +27,9 @@ from voice_agent.session import Connection, Session
 
 LOOK_S = 0.5
 """How often a live session is looked at: renewal, parking and the allowance are not in a hurry."""
+
+OPENING_S = 60.0
+"""Name look-up, upgrade, confirmation and goodbye have limits of their own, which are shorter together."""
 
 HEIR_PAUSE_S = 15.0
 """A successor that could not be opened is not tried again sooner: the quota may be the reason."""
@@ -186,6 +190,7 @@ class Sessions:
         self._heir: Line | None = None
         self._heir_not_before = 0.0
         self._ended_at = monotonic()
+        self._stirs_by = inf
 
     @property
     def live(self) -> Session | None:
@@ -198,6 +203,11 @@ class Sessions:
         return self._live[0].age_s if self._live else None
 
     @property
+    def overdue_s(self) -> float:
+        """For how long nothing has happened here that should have, in seconds."""
+        return max(monotonic() - self._stirs_by, 0.0)
+
+    @property
     def limit_s(self) -> float | None:
         """The age at which the server is expected to end a session, in seconds, if that is known."""
         return self._lifetime.limit_s
@@ -205,7 +215,7 @@ class Sessions:
     async def run(self) -> None:
         """Hold sessions, for ever."""
         async with self._group:
-            await asyncio.sleep(self._reconnect.start_delay(self._spread_s))
+            await self._sleep(self._reconnect.start_delay(self._spread_s))
             reason: SessionError | None = None
             while True:
                 await self._allowed()
@@ -227,8 +237,12 @@ class Sessions:
         elif reason.cause not in _OURS and not (self._heir and self._heir.is_open):
             retry = self._reconnect.ended(reason, lived_s=monotonic() - began)
             self._tell(Lost(reason, retry))
-            await asyncio.sleep(retry.delay_s)
+            await self._sleep(retry.delay_s)
         return reason
+
+    async def _sleep(self, seconds: float) -> None:
+        self._stirs_by = monotonic() + seconds
+        await asyncio.sleep(seconds)
 
     async def _allowed(self) -> None:
         """Wait until something may be used."""
@@ -237,13 +251,14 @@ class Sessions:
             self._sound.park()
             self._carried = Carried(turn=self._carried.turn if self._carried else 0)
             self._tell(Exhausted())
-        while self._allowance.exhausted:  # noqa: ASYNC110 - midnight rings no bell
-            await asyncio.sleep(self._look_s)
+        while self._allowance.exhausted:
+            await self._sleep(self._look_s)
 
     async def _park(self) -> None:
         self._disinherit()
         self._sound.park()
         self._tell(Parked())
+        self._stirs_by = inf
         position = await self._sound.speech()
         self._ended_at = monotonic()
         self._carried = replace(self._carried or Carried(), resend_from=position)
@@ -273,6 +288,7 @@ class Sessions:
 
     async def _watch(self, line: Line, session: Session) -> SessionError:
         while True:
+            self._stirs_by = monotonic() + self._look_s
             await line.over(self._look_s)
             self._allowance.account(session)
             if line.is_over:
@@ -302,6 +318,7 @@ class Sessions:
     async def _opened(self) -> Line:
         """The successor that stands by, or a new line."""
         heir, self._heir = self._heir, None
+        self._stirs_by = monotonic() + OPENING_S
         line = heir if heir and not heir.is_over else Line(self._connect, self._make, self._group)
         await line.ready()
         return line

@@ -289,7 +289,7 @@ def test_a_send_that_hangs_shows_as_a_vital_sign() -> None:
         running = asyncio.create_task(world.session.run())
         world.line.says(SessionCreated(), SessionUpdated())
         await world.session.wait_ready()
-        sender, uplink, *_ = world.session.vitals()
+        _, sender, uplink, *_ = world.session.vitals()
         assert (sender.age(), uplink.age()) == (0.0, 0.0)
         world.line.stalled = True
         world.ports.frames.append(b"\1\2" * 480)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
+import pytest
 from msgspec.json import decode
 
 from tests.fakes.model_speaker import ModelSpeaker
@@ -29,12 +30,13 @@ FRAME = bytes(960)
 class Wire:
     """The server's end of one connection: confirms the session, remembers what it gets."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, answers: bool = True) -> None:
         self.incoming: asyncio.Queue[str | bytes | SessionError] = asyncio.Queue()
         self.sent: list[dict[str, Any]] = []
         self.closed = False
         self.on_pong: Callable[[bytes], None] = lambda _payload: None
-        self.says(SessionCreated())
+        if answers:
+            self.says(SessionCreated())
 
     async def send(self, frame: bytes) -> None:
         event = decode(frame)
@@ -73,6 +75,7 @@ class House:
         self.wires: list[Wire] = []
         self.refusals: list[SessionError] = []
         self.news: list[News] = []
+        self.answers = True
         self.used = 0
         self.limit = 10**9
         self.speaker = self
@@ -98,7 +101,7 @@ class House:
     async def _connect(self) -> AsyncIterator[Connection]:
         if self.refusals:
             raise self.refusals.pop(0)
-        wire = Wire()
+        wire = Wire(answers=self.answers)
         self.wires.append(wire)
         try:
             yield wire
@@ -338,3 +341,27 @@ def test_without_an_allowance_nothing_is_opened() -> None:
         assert house.wires == []
 
     live(house, scene)
+
+
+def test_a_keeper_that_does_not_stir_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voice_agent.sessions.OPENING_S", 0.01)
+    house = House(Lifetime(None))
+    house.answers = False
+
+    async def scene(house: House) -> None:
+        await house.until(lambda: len(house.wires) == 1)
+        await house.until(lambda: house.sessions.overdue_s > 0.02)
+
+    live(house, scene)
+
+
+def test_a_keeper_that_waits_for_speech_or_serves_is_not_overdue() -> None:
+    async def scene(house: House) -> None:
+        await house.until_news(Live)
+        await asyncio.sleep(0.05)
+        assert house.sessions.overdue_s < 0.05
+        await house.until_news(Parked)
+        await asyncio.sleep(0.05)
+        assert house.sessions.overdue_s == 0
+
+    live(House(Lifetime(None, park_after_s=0.2)), scene)

@@ -30,13 +30,15 @@ SPANS = 4
 """No noise is below the least level of four half seconds: longer than anybody goes without a dip."""
 QUIETEST_DB = 12.0
 """Nor below this, in dB above one step of the converter: what a muted microphone brings is no room."""
-LEAST_MARGIN_DB = 2.0
+LEAST_STRAY_DB = 0.5
 MARGIN = 4.0
-"""A voice is so many times above the noise as the noise strays on the average: 7 sigma if that is normal."""
+"""A voice is so many times above the noise as the noise strays on the average: 5 sigma if that is normal."""
 FOLLOW = 0.02
-"""The noise is followed within a second, and downwards, after a loud start, within a fifth of that."""
-STRAY_DB = 5.0
-"""One frame counts no more than this in what the noise strays by."""
+FAST = 0.1
+"""Shares of a step by which the noise is followed: for a second; for a fifth when something loud has ended."""
+FALL_STRAYS = 3.0
+OUTLIER_STRAYS = 2.0
+"""One frame adds no more than this to what the noise strays by: the end of a loud noise is no straying."""
 
 SMOOTHED = 5
 """Frames of which the middle one counts: noise strays less, and a click of two frames is not there."""
@@ -150,23 +152,24 @@ class Noise:
         self._spans: deque[float] = deque(maxlen=SPANS - 1)
         self._least_db = 0.0
         self._frames = 0
-        self._stray_db = LEAST_MARGIN_DB / MARGIN
+        self._stray_db = LEAST_STRAY_DB
         self.level_db = 0.0
 
     def compare(self, level_db: float) -> float:
         """How far a level (dB) is above the mark that makes it a voice. What is below is noise."""
         if not self._frames and not self._spans:
             self.level_db = level_db
-        margin_db = max(LEAST_MARGIN_DB, MARGIN * self._stray_db)
-        above_db = level_db - self.level_db - margin_db
+        above_db = level_db - self.level_db - MARGIN * self._stray_db
         if above_db < 0:
             self._follow(level_db - self.level_db)
         self.level_db = max(self.level_db, self._floor(level_db))
         return above_db
 
     def _follow(self, off_db: float) -> None:
-        self.level_db += off_db * (5 * FOLLOW if off_db < -3 * self._stray_db else FOLLOW)
-        self._stray_db += (min(abs(off_db), STRAY_DB) - self._stray_db) * FOLLOW
+        fast = off_db < -FALL_STRAYS * self._stray_db or not self._spans  # a first frame may be far off
+        self.level_db += off_db * (FAST if fast else FOLLOW)
+        strays_db = min(abs(off_db), OUTLIER_STRAYS * self._stray_db)
+        self._stray_db = max(self._stray_db + (strays_db - self._stray_db) * FOLLOW, LEAST_STRAY_DB)
 
     def _floor(self, level_db: float) -> float:
         """The least level of the last two seconds, once there have been so many."""
