@@ -93,6 +93,11 @@ def test_who_speaks_while_it_is_made_is_heard_after_the_next_pause() -> None:
     assert [2 < opened < 2.4 for opened, _ in onsets(gate(), sound)][-1]
 
 
+def test_a_second_after_a_loud_noise_a_soft_voice_is_heard() -> None:
+    sound = mixed(np.concatenate([noise(3, 3000), noise(4, 50)]), voice(1, 500), 4)
+    assert [4 < opened < 4.5 for opened, _ in onsets(gate(), sound)] == [True]
+
+
 def test_clicks_do_not_open_it_however_loud() -> None:
     sound = noise(20, 50)
     index = np.arange(400)  # 25 ms
@@ -183,6 +188,7 @@ def test_the_second_opinion_is_asked_about_what_passed_and_about_nothing_else() 
     assert opinion.forgotten == heard.statistics().rejected == 1
     asked_s = len(opinion.heard) * PIECE_BYTES / 2 / RATE
     assert 1.0 < asked_s < 2.2, "the voice, a little before, a little after"
+    assert np.max(np.abs(np.frombuffer(opinion.heard[0], "<i2"))) < 600, "before the voice there is noise"
 
 
 def test_speech_that_is_confirmed_late_keeps_its_onset() -> None:

@@ -35,7 +35,7 @@ MARGIN = 4.0
 """A voice is so many times above the noise as the noise strays on the average: 5 sigma if that is normal."""
 FOLLOW = 0.02
 FAST = 0.1
-"""Shares of a step by which the noise is followed: for a second; for a fifth when something loud has ended."""
+"""Shares of a step by which the noise is followed: in a second; in a fifth when something loud has ended."""
 FALL_STRAYS = 3.0
 OUTLIER_STRAYS = 2.0
 """One frame adds no more than this to what the noise strays by: the end of a loud noise is no straying."""
