@@ -39,7 +39,8 @@ class Kind:
     ``ends``: the connection is lost, so that recovery needs a new one. ``mangles``: answers may be
     incomplete because of it. ``every``: one in so many decks holds it, as it takes long by its nature.
     ``spoil``: how the first answer goes wrong by itself (Plan). ``patience_s``: by when all must be well.
-    ``local_s``: sound that the device itself may lose, which nobody can count.
+    ``local_s``: sound that the device itself may lose, which nobody can count. ``asks``: the server asks for
+    patience, so that how soon the daemon is back is a matter of manners and not of the network.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Kind:
     spoil: str = ""
     patience_s: float = 20.0
     local_s: float = 0.0
+    asks: bool = False
 
 
 async def nothing(_world: World, _draw: Random) -> None:
@@ -85,6 +87,16 @@ def outage(begin: Callable[[World], None], shortest_s: float, longest_s: float) 
         await world.proxy.heal()
 
     return strike
+
+
+async def long_black_hole(world: World, _: Random) -> None:
+    """So long that it must be found, within the 15 s that are promised."""
+    log_at = world.daemon.log_bytes
+    world.proxy.black_hole()
+    await asyncio.sleep(15.0)
+    if ": no session" not in world.daemon.log(log_at):
+        world.complaints.append("a dead connection was not found within 15 s")
+    await world.proxy.heal()
 
 
 def name_server(error: int) -> Strike:
@@ -177,7 +189,7 @@ STUCK = 10
 
 def refused(name: str, strike: Strike) -> Kind:
     """What people must cure: the daemon asks again after a minute."""
-    return Kind(name, strike, (Phase.IDLE, Phase.SPEAKING), every=SLOW, patience_s=150.0)
+    return Kind(name, strike, (Phase.IDLE, Phase.SPEAKING), every=SLOW, patience_s=200.0, asks=True)
 
 
 KINDS = (
@@ -190,7 +202,7 @@ KINDS = (
     Kind("half frame", half_frame),
     Kind("refused for a while", outage(lambda world: world.proxy.refuse(), 0.2, 1.5)),
     Kind("black hole", outage(lambda world: world.proxy.black_hole(), 0.3, 3.0), ends=False),
-    Kind("black hole, long", outage(lambda world: world.proxy.black_hole(), 16.0, 17.0), every=STUCK),
+    Kind("black hole, long", long_black_hole, every=STUCK, patience_s=40.0),
     Kind("loss 5 %", outage(lambda world: world.proxy.lose(0.05), 1.0, 2.0), ends=False),
     Kind("loss 30 %", outage(lambda world: world.proxy.lose(0.3), 1.0, 2.0), ends=False),
     Kind("stall", outage(lambda world: world.proxy.stall(), 0.3, 2.5), ends=False),
@@ -198,7 +210,7 @@ KINDS = (
     Kind("latency", outage(lambda world: world.proxy.delay(0.15), 0.5, 1.0), ends=False),
     Kind("slow names", name_server(0)),
     Kind("no names", name_server(TRY_AGAIN)),
-    Kind("http 429", refusal(429, pause_s=1.0, Retry_After="1")),
+    Kind("http 429", refusal(429, pause_s=1.0, Retry_After="1"), patience_s=75.0, asks=True),
     Kind("http 500", refusal(500)),
     Kind("http 503", refusal(503)),
     Kind("captive portal", refusal(200, text="<h1>Welcome</h1>", Content_Type="text/html")),
@@ -206,7 +218,8 @@ KINDS = (
     Kind("slow upgrade", slow_upgrade(Fault(after="upgrade", do="stall", ms=700))),
     Kind("slow session", slow_upgrade(Fault(after="session.created", do="late", ms=500))),
     Kind("restart", restart),
-    *(Kind(f"close {code}", deed("close", code=code)) for code in (1000, 1001, 1009, 1011, 1012, 1013, 4999)),
+    *(Kind(f"close {code}", deed("close", code=code)) for code in (1000, 1001, 1009, 1011, 1012, 4999)),
+    Kind("close 1013", deed("close", code=1013), patience_s=75.0, asks=True),
     Kind("session expired", deed("error", code=1001, error="session_expired")),
     Kind("error event", deed("error", error="server_error"), ends=False),
     Kind("rate limit event", deed("error", error="rate_limit_exceeded"), ends=False),

@@ -12,8 +12,8 @@ from tests.chaos.rounds import Outcome, Round
 from tests.chaos.trend import Trend
 from tests.chaos.world import World
 
-LANES = 3
-"""A round waits most of its time; three of them keep two cores a quarter busy."""
+LANES = 4
+"""A round waits most of its time; four of them keep two cores a quarter busy."""
 WARM_UP = 10
 """Rounds of a process after which its memory must stay where it is."""
 ENOUGH = 30

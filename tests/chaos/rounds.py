@@ -13,7 +13,7 @@ from time import monotonic
 from tests.chaos.kinds import Phase, deal
 from tests.chaos.mind import Plan
 from tests.chaos.process import Vitals
-from tests.chaos.voices import RATE, SURE, uncovered
+from tests.chaos.voices import RATE, SURE, Run, uncovered
 from tests.chaos.world import SAMPLES_PER_MS, Ended, World
 from voice_agent.embedded import Fault
 
@@ -25,21 +25,24 @@ THINKING_MS = 500
 SURE_MS = 60
 """So much of an answer is heard before it counts as given."""
 SILENCE_MS = 400
-"""After speech_started has left the server: the way to the daemon, two blocks, our own looking."""
+"""After speech_started was said: its way to the daemon and, at the device, two blocks."""
 SETTLE_S = 3.0
+MOST_TRIES = 10
+"""Upgrades that one fault may cost the server."""
 
 Condition = Callable[[], bool]
 
 
 @dataclass
 class Outcome:
-    """What came of one fault."""
+    """What came of one fault. ``asked``: the server asked for patience (Kind)."""
 
     index: int
     kind: str
     phase: str
     recovery_ms: float | None = None
     took_s: float = 0.0
+    asked: bool = False
     broken: list[str] = field(default_factory=list)
     vitals: Vitals | None = None
 
@@ -56,10 +59,9 @@ class Round:
         self._pending: list[int] = []
         self._interrupted: int | None = None
         self._whole: list[int] = []
-        self._limit: int | None = None
         self._log_at = world.daemon.log_bytes
         self._lost_s = 0.0
-        self.outcome = Outcome(index, self._kind.name, self._phase.value)
+        self.outcome = Outcome(index, self._kind.name, self._phase.value, asked=self._kind.asks)
 
     async def play(self) -> Outcome:
         """All of it; never raises for what the daemon does."""
@@ -91,7 +93,7 @@ class Round:
     async def _set_out(self) -> None:
         self._world.forget()
         self._lost_s = await self._figure("voice_agent_capture_lost_seconds_total")
-        await self._or_hopeless(self._world.streaming, "no session to begin with")
+        await self._or_hopeless(self._world.served, "no lasting session to begin with")
 
     async def _scene(self) -> None:
         """Bring the conversation to the phase in which the fault is to strike."""
@@ -146,9 +148,6 @@ class Round:
             return
         self._interrupted = first
         await self._say(Plan(SHORT_MS))
-        if self._draw.random() < 0.5:  # the news has arrived: from here on it must be obeyed
-            await asyncio.sleep(0.1)
-            self._limit = world.card.played_samples() + SILENCE_MS * SAMPLES_PER_MS
 
     async def _recover(self, after: int, returned_s: float) -> None:
         try:
@@ -156,6 +155,7 @@ class Round:
         except TimeoutError:
             raise _Hopeless(f"not usable {self._kind.patience_s:.0f} s after the network's return") from None
         self.outcome.recovery_ms = (usable_s - returned_s) * 1000
+        self._world.served()  # begin to count
 
     async def _settle(self) -> None:
         """Every utterance answered or reported, and quiet again."""
@@ -199,6 +199,7 @@ class Round:
         return open_[self._world.daemon.log(self._log_at).count(": no answer") :]
 
     async def _judge(self) -> None:
+        self.outcome.broken += self._world.complaints
         await self._judge_sound()
         await self._judge_samples()
         await self._judge_process()
@@ -208,9 +209,7 @@ class Round:
         order = [number for piece in pieces for number in self._pending if piece.is_of(number)]
         if order != sorted(order):
             self._broken("an older answer sounds after a newer one")
-        if self._limit is not None and any(
-            piece.is_of(self._interrupted or 0) and piece.end > self._limit for piece in pieces
-        ):
+        if self._interrupted is not None and self._goes_on(self._interrupted, pieces):
             self._broken("the interrupted answer goes on")
         for number in self._pending:
             whole = self._world.heads.plans[number].ms * SAMPLES_PER_MS
@@ -222,6 +221,13 @@ class Round:
                 self._broken(
                     f"{whole - sounded} of {whole} samples of an answer that had arrived did not sound"
                 )
+
+    def _goes_on(self, interrupted: int, pieces: Sequence[Run]) -> bool:
+        """Whether an answer sounds on after the server last said that somebody interrupts it."""
+        begins = next((piece.begin for piece in pieces if piece.is_of(interrupted + 1)), None)
+        onsets = [onset for onset in self._world.onsets if begins is None or onset < begins]
+        limit = max(onsets, default=0) + SILENCE_MS * SAMPLES_PER_MS
+        return begins is not None and any(piece.is_of(interrupted) and piece.end > limit for piece in pieces)
 
     async def _judge_samples(self) -> None:
         """Each utterance reached one connection whole, or what is missing there is counted as lost."""
@@ -238,6 +244,8 @@ class Round:
         log = world.daemon.log(self._log_at)
         if "Traceback" in log:
             self._broken("a traceback in the log")
+        if (tries := len(world.server.headers)) > MOST_TRIES:
+            self._broken(f"a tight loop: {tries} upgrades asked for")
         world.proxy.forget_old()
         deadline = monotonic() + SETTLE_S
         while leaks := _leaks(vitals := await asyncio.to_thread(world.daemon.vitals), base):

@@ -22,6 +22,7 @@ from tests.chaos.resolver import Resolver
 from tests.chaos.voices import RATE, Run, Samples, runs, utterance
 from voice_agent.embedded import Script, Server, ServerOptions, running, weather
 from voice_agent.embedded.connection import Connection
+from voice_agent.embedded.outbox import FOR_EVER_S
 from voice_agent.lab.card import VirtualCard
 from voice_agent.lab.mouth import Spoken
 from voice_agent.realtime.events import AppendAudio
@@ -30,6 +31,9 @@ LOOK_S = 0.01
 TOOL_S = 0.5
 """How long the weather takes: long enough to strike in the middle of it."""
 START_TIMEOUT_S = 20.0
+ONSET = "input_audio_buffer.speech_started"
+SERVED_S = 5.0
+"""The daemon is slow to come back to a server that ends sessions again and again, and rightly so."""
 TIDY_SAMPLES = 3_000_000
 """Two minutes of recording: also what the mouth reads through after each utterance grows with time."""
 
@@ -93,7 +97,8 @@ class Loudspeaker:
 class World:
     """``async with World(directory) as world``: a daemon in session, ready for a fault.
 
-    ``speed``: seconds of sound in a second.
+    ``speed``: seconds of sound in a second. ``onsets``: where the loudspeaker stood whenever the server said
+    that somebody speaks. ``complaints``: what a fault itself found to be wrong.
     """
 
     server: Server
@@ -109,10 +114,13 @@ class World:
         self.loudspeaker = Loudspeaker(self.card)
         self.tool_requests = 0
         self.said: dict[int, Samples] = {}
+        self.onsets: list[int] = []
+        self.complaints: list[str] = []
         self._seed = seed
         self._numbers = 0
         self._stack = AsyncExitStack()
         self._weather_url = ""
+        self._serving, self._serves_since = 0, 0.0
         self._speaking: Future[Spoken] | None = None
 
     async def __aenter__(self) -> Self:
@@ -124,6 +132,7 @@ class World:
             stack.enter_context(self.card)
             self.start()
             stack.callback(self._kill)
+            stack.callback(asyncio.create_task(self._note_onsets()).cancel)
             await self.until(self.streaming, START_TIMEOUT_S)
             self._stack = stack.pop_all()
         return self
@@ -169,6 +178,8 @@ class World:
     def forget(self) -> None:
         """A new round: what was said and sent before matters no more."""
         self.said.clear()
+        self.onsets.clear()
+        self.complaints.clear()
         self.heads.plans.clear()
         self.heads.merged.clear()
         self.server.headers.clear()
@@ -188,6 +199,12 @@ class World:
     def streaming(self) -> bool:
         """Whether a session is live and sound arrives in it."""
         return any(_appends(connection) for connection in self.server.live)
+
+    def served(self) -> bool:
+        """Whether the present session has served long enough for its end to be nobody's fault."""
+        if self.latest != self._serving:
+            self._serving, self._serves_since = self.latest, monotonic()
+        return self.streaming() and monotonic() - self._serves_since > SERVED_S
 
     def emitted(self, kind: str) -> int:
         """How often the latest connection was sent that event."""
@@ -226,6 +243,19 @@ class World:
         if self._speaking is not None and self._speaking.done() and self.card.played_samples() > TIDY_SAMPLES:
             for name in ("speaker.raw", "mic.raw", "events.log"):
                 os.truncate(self.card.directory / name, 0)
+
+    async def _note_onsets(self) -> None:
+        seen: dict[int, int] = {}
+
+        def heard() -> bool:
+            new = {each.number: each.outbox.sent.count(ONSET) for each in self.server.live}
+            more = any(count > seen.get(number, 0) for number, count in new.items())
+            seen.update(new)
+            return more
+
+        while True:
+            await self.server.watch.until(heard, FOR_EVER_S)
+            self.onsets.append(self.card.played_samples())
 
     def _kill(self) -> None:
         self.daemon.kill()
