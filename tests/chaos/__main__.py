@@ -2,7 +2,9 @@
 
 import argparse
 import asyncio
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from tests.chaos.kinds import QUICK
@@ -20,11 +22,13 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0, help="stop after that long")
     parser.add_argument("--out", type=Path, default=Path("chaos-out"))
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was begun is ended
     indexes = arguments.only or range(arguments.faults)
     suite = Suite(
         arguments.seed, indexes, arguments.out, lanes=arguments.lanes, limit_s=arguments.minutes * 60
     )
-    asyncio.run(suite.run())
+    with suppress(KeyboardInterrupt):  # the table of what was done is worth having
+        asyncio.run(suite.run())
     report = Report(arguments.seed, suite.outcomes, suite.broken)
     report.write(arguments.out / "chaos.json")
     print(report.table())

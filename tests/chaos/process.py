@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -34,7 +35,7 @@ class DaemonProcess:
         self._metrics = f"http://127.0.0.1:{metrics_port}/metrics"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "voice_agent", "run", "--config", str(path)],
+                [*_leash(), sys.executable, "-m", "voice_agent", "run", "--config", str(path)],
                 env=environment,
                 stdout=log,
                 stderr=log,
@@ -94,3 +95,8 @@ class DaemonProcess:
         """At once, whatever it does."""
         self._process.kill()
         self._process.wait()
+
+
+def _leash() -> list[str]:
+    """A daemon does not outlive a suite that was killed."""
+    return [found, "--pdeathsig", "KILL"] if (found := shutil.which("setpriv")) else []

@@ -26,6 +26,8 @@ SURE_MS = 60
 """So much of an answer is heard before it counts as given."""
 SILENCE_MS = 400
 """After speech_started was said: its way to the daemon and, at the device, two blocks."""
+ON_ITS_WAY_S = 0.1
+"""From the server's last word to the daemon, on a busy machine."""
 SETTLE_S = 3.0
 MOST_TRIES = 10
 """Upgrades that one fault may cost the server."""
@@ -106,6 +108,7 @@ class Round:
             plan.spoil, plan.spoils = self._kind.spoil, 1
         if self._phase is Phase.WAITING:
             await self._think_long()
+        done = self._world.emitted("response.done")
         first = await self._say(plan)
         match self._phase:
             case Phase.SPEAKING:
@@ -116,7 +119,7 @@ class Round:
             case Phase.TOOL:
                 await self._tool()
             case _:
-                await self._sounding(first)
+                await self._sounding(first, done)
 
     async def _think_long(self) -> None:
         self._world.server.strike(Fault(after="response.created", do="stall", ms=THINKING_MS))
@@ -138,12 +141,15 @@ class Round:
         await self._or_hopeless(lambda: self._world.tool_requests > asked, "no tool call before the fault")
         await asyncio.sleep(self._draw.uniform(0.0, 0.3))
 
-    async def _sounding(self, first: int) -> None:
+    async def _sounding(self, first: int, done: int) -> None:
+        """Wait until an answer is heard; ``done``: how many had ended before."""
         world, enough = self._world, 300 * SAMPLES_PER_MS
         await self._or_hopeless(
             lambda: world.loudspeaker.sounded(first) > enough, "no answer before the fault"
         )
         if self._phase is Phase.SOUNDING:
+            await self._or_hopeless(lambda: world.emitted("response.done") > done, "an answer without end")
+            await asyncio.sleep(ON_ITS_WAY_S)
             self._whole.append(first)
             return
         self._interrupted = first

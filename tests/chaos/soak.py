@@ -8,6 +8,7 @@ line through them after a warm-up, and how sure it is.
 import argparse
 import asyncio
 import json
+import signal
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -146,6 +147,7 @@ def main() -> int:
     parser.add_argument("--speed", type=float, default=4.0, help="seconds of sound in a second")
     parser.add_argument("--out", type=Path, default=Path("soak-out"))
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was begun is ended
     found = asyncio.run(soak(arguments.minutes, arguments.seed, arguments.speed))
     arguments.out.mkdir(exist_ok=True)
     (arguments.out / "soak.json").write_text(json.dumps(found, indent=2) + "\n")
