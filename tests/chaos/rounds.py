@@ -61,6 +61,7 @@ class Round:
         self._pending: list[int] = []
         self._interrupted: int | None = None
         self._whole: list[int] = []
+        self._usable_at = 0
         self._log_at = world.daemon.log_bytes
         self._lost_s = 0.0
         self.outcome = Outcome(index, self._kind.name, self._phase.value, asked=self._kind.asks)
@@ -161,6 +162,7 @@ class Round:
         except TimeoutError:
             raise _Hopeless(f"not usable {self._kind.patience_s:.0f} s after the network's return") from None
         self.outcome.recovery_ms = (usable_s - returned_s) * 1000
+        self._usable_at = self._world.card.played_samples()
         self._world.served()  # begin to count
 
     async def _settle(self) -> None:
@@ -229,10 +231,10 @@ class Round:
                 )
 
     def _goes_on(self, interrupted: int, pieces: Sequence[Run]) -> bool:
-        """Whether an answer sounds on after the server last said that somebody interrupts it."""
+        """Whether an answer sounds on after the server last said that somebody interrupts it, and could."""
         begins = next((piece.begin for piece in pieces if piece.is_of(interrupted + 1)), None)
         onsets = [onset for onset in self._world.onsets if begins is None or onset < begins]
-        limit = max(onsets, default=0) + SILENCE_MS * SAMPLES_PER_MS
+        limit = max([*onsets, self._usable_at]) + SILENCE_MS * SAMPLES_PER_MS
         return begins is not None and any(piece.is_of(interrupted) and piece.end > limit for piece in pieces)
 
     async def _judge_samples(self) -> None:
