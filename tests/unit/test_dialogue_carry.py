@@ -274,6 +274,16 @@ def test_words_of_an_unknown_item_are_those_of_the_last_utterance() -> None:
     assert talk.drops().owed
 
 
+def test_an_utterance_whose_end_was_never_told_ends_with_the_next() -> None:
+    talk = live()
+    talk.hears(SpeechStarted(item_id="u1"))
+    talk.waits(1)
+    talk.user_speaks(item="u2")
+    talk.agent_answers(ms=100)
+    talk.waits(1)
+    assert talk.drops().question is None
+
+
 def test_what_was_sent_again_is_kept_until_the_server_hears_it() -> None:
     talk = live()
     talk.hears(SpeechStarted(item_id="u1"))
@@ -374,7 +384,8 @@ def test_the_memory_holds_what_will_be_heard_even_if_more_was_to_come() -> None:
     assert failures(talk) == ["cut"]
     expected = AgentLine(1, "one two three four", cut=True)
     assert list(talk.memory)[1:] == [expected]
-    talk.waits(3)
+    assert len(told(talk.waits(3), AgentSaid)) == 1
+    assert talk.dialogue.state is State.IDLE
     assert list(talk.memory)[1:] == [expected]
 
 

@@ -87,15 +87,12 @@ def _made_foreign(books: Books, utterance: Utterance) -> Utterance:
 def _obligations(books: Books, carried: Carried, at: Moment, facts: list[Fact], *, healthy: bool) -> Carried:
     """To be asked for if his words are known, else to be heard again in the captured sound."""
     asked = [question for question in books.questions if not _answered(books, question)]
-    over = [q.end for q in asked if q.end is not None and q.attempts >= MAX_CARRIES]
     due = [q for q in asked if q.end is None or q.attempts < MAX_CARRIES]
     facts += [_given_up(question.turn) for question in asked if question not in due]
-    resend_from = books.questions.unproved(at, healthy=healthy)
+    carried = replace(carried, resend_from=books.questions.unproved(at, healthy=healthy))
     if (resent := books.questions.resent) is not None:
         again = replace(carried, resend_from=resent.begin, question=resent.turn)
         return replace(again, attempts=resent.attempts)  # nobody has heard it: this one does not count
-    if resend_from is not None:
-        carried = replace(carried, resend_from=max(resend_from, *over, 0))
     return _due(books, carried, due) if due else carried
 
 

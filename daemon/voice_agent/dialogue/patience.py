@@ -76,7 +76,7 @@ def _missing_answer(books: Books, at: Moment) -> Iterator[Command]:
         if turn == books.turn:
             books.requests.want(turn)
             yield Tell(Stuck(turn, "no_response", "asked"))
-    if books.requests.take_lost(at.now) == books.turn and not books.user_speaks:
+    if books.requests.take_lost(at.now) == books.turn:
         yield from _abandon(books, "no_response", "the server does not answer")
     if books.requests.hopeless:
         books.requests.give_up()
