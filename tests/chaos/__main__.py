@@ -19,13 +19,19 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--only", type=int, action="append", metavar="INDEX", help="this fault of the seed")
     parser.add_argument("--lanes", type=int, default=LANES, help="daemons side by side")
+    parser.add_argument("--dialect", choices=("openai", "yandex"), default="openai", help="the server's")
     parser.add_argument("--minutes", type=float, default=60.0, help="stop after that long")
     parser.add_argument("--out", type=Path, default=Path("chaos-out"))
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was begun is ended
     indexes = arguments.only or range(arguments.faults)
     suite = Suite(
-        arguments.seed, indexes, arguments.out, lanes=arguments.lanes, limit_s=arguments.minutes * 60
+        arguments.seed,
+        indexes,
+        arguments.out,
+        lanes=arguments.lanes,
+        limit_s=arguments.minutes * 60,
+        dialect=arguments.dialect,
     )
     with suppress(KeyboardInterrupt):  # the table of what was done is worth having
         asyncio.run(suite.run())

@@ -26,13 +26,21 @@ class Suite:
     """Plays the faults ``indexes`` of a seed; at most ``limit_s``."""
 
     def __init__(
-        self, seed: int, indexes: Iterable[int], out: Path, *, lanes: int = LANES, limit_s: float = 3600
+        self,
+        seed: int,
+        indexes: Iterable[int],
+        out: Path,
+        *,
+        lanes: int = LANES,
+        limit_s: float = 3600,
+        dialect: str = "openai",
     ) -> None:
         self._seed = seed
         self._indexes = list(indexes)
         self._out = out
         self._lanes = min(lanes, len(self._indexes))
         self._limit_s = limit_s
+        self._dialect = dialect
         self._began = monotonic()
         self._waiting = iter(self._indexes)
         self.outcomes: list[Outcome] = []
@@ -48,7 +56,7 @@ class Suite:
 
     async def _lane(self, lane: int) -> None:
         with TemporaryDirectory(prefix="chaos-") as directory:
-            async with World(Path(directory), self._seed + lane) as world:
+            async with World(Path(directory), self._seed + lane, dialect=self._dialect) as world:
                 await self._play_all(world)
                 code = await asyncio.to_thread(world.daemon.stop)
                 if code != 0:

@@ -41,7 +41,12 @@ CONFIG = """\
 [provider]
 kind = "custom"
 url = "ws://{name}:{port}/v1/realtime"
+dialect = "{dialect}"
 insecure = true
+
+[session]
+input_rate = {rate}
+output_rate = {rate}
 
 [session.turn_detection]
 silence_duration_ms = 200
@@ -97,15 +102,18 @@ class Loudspeaker:
 class World:
     """``async with World(directory) as world``: a daemon in session, ready for a fault.
 
-    ``speed``: seconds of sound in a second. ``onsets``: where the loudspeaker stood whenever the server said
-    that somebody speaks. ``complaints``: what a fault itself found to be wrong.
+    ``speed``: seconds of sound in a second. ``dialect``: the server's manners, ``openai`` or ``yandex``.
+    ``onsets``: where the loudspeaker stood whenever the server said that somebody speaks. ``complaints``: what
+    a fault itself found to be wrong.
     """
 
     server: Server
     proxy: Proxy
     daemon: DaemonProcess
 
-    def __init__(self, directory: Path, seed: int = 0, *, speed: float = 1.0) -> None:
+    def __init__(
+        self, directory: Path, seed: int = 0, *, speed: float = 1.0, dialect: str = "openai"
+    ) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self.heads = Heads()
@@ -117,6 +125,7 @@ class World:
         self.onsets: list[int] = []
         self.complaints: list[str] = []
         self._seed = seed
+        self._dialect = dialect
         self._numbers = 0
         self._stack = AsyncExitStack()
         self._weather_url = ""
@@ -125,7 +134,7 @@ class World:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            options = ServerOptions(script=Script())
+            options = ServerOptions(script=Script(), dialect=self._dialect)
             self.server = await stack.enter_async_context(running(options, engines=self.heads))
             self.proxy = await stack.enter_async_context(Proxy(self.server.port, self._seed))
             self._weather_url = await stack.enter_async_context(_slow_weather(self._asked))
@@ -143,7 +152,14 @@ class World:
     def start(self) -> None:
         """A new daemon process."""
         metrics = _free_port()
-        config = CONFIG.format(name=NAME, port=self.proxy.port, weather=self._weather_url, metrics=metrics)
+        config = CONFIG.format(
+            name=NAME,
+            port=self.proxy.port,
+            dialect="ga" if self._dialect == "openai" else self._dialect,
+            rate=RATE,
+            weather=self._weather_url,
+            metrics=metrics,
+        )
         environ = self.card.environment() | self.resolver.environment()
         self.daemon = DaemonProcess(self.directory, config, environ, metrics)
 
