@@ -10,16 +10,16 @@ from pathlib import Path
 from time import monotonic
 from typing import Self
 
-import numpy as np
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from tests.chaos.loudspeaker import Loudspeaker
 from tests.chaos.mind import Heads, Plan
 from tests.chaos.process import DaemonProcess
 from tests.chaos.proxy import HOST, Proxy
 from tests.chaos.resolver import HOST as NAME
 from tests.chaos.resolver import Resolver
-from tests.chaos.voices import RATE, Run, Samples, runs, utterance
+from tests.chaos.voices import RATE, Samples, utterance
 from voice_agent.embedded import Script, Server, ServerOptions, running, weather
 from voice_agent.embedded.connection import Connection
 from voice_agent.embedded.outbox import FOR_EVER_S
@@ -63,48 +63,12 @@ level = "debug"
 """
 
 
-class Loudspeaker:
-    """What the room's loudspeaker has played since ``since``, as pieces of answers."""
-
-    def __init__(self, card: VirtualCard) -> None:
-        self._card = card
-        self._path = card.directory / "speaker.raw"
-        self.begin()
-
-    def begin(self) -> None:
-        """Forget what was played so far."""
-        self.since = self._at = self._card.played_samples()
-        self._closed: list[Run] = []
-        self._open: Run | None = None
-
-    def pieces(self) -> list[Run]:
-        """In the order in which they sounded."""
-        if not self._path.exists():
-            return []
-        played = np.fromfile(self._path, np.dtype("<i2"), offset=2 * self._at)
-        end = self._at + len(played)
-        found = list(runs(played, self._at))
-        self._open = found.pop() if found and found[-1].end >= end - 1 else None
-        self._closed += found
-        self._at = self._open.begin if self._open else max(self._at, end - 20)
-        return [*self._closed, *([self._open] if self._open else [])]
-
-    def sounded(self, number: int) -> int:
-        """Samples of that answer."""
-        return sum(len(piece) for piece in self.pieces() if piece.is_of(number))
-
-    def silent(self) -> bool:
-        """Whether nothing has sounded for the last 100 ms."""
-        last = np.fromfile(self._path, np.dtype("<i2"), offset=2 * max(0, self._card.played_samples() - 2400))
-        return not last.any()
-
-
 class World:
     """``async with World(directory) as world``: a daemon in session, ready for a fault.
 
     ``speed``: seconds of sound in a second. ``dialect``: the server's manners, ``openai`` or ``yandex``.
-    ``onsets``: where the loudspeaker stood whenever the server said that somebody speaks. ``complaints``: what
-    a fault itself found to be wrong.
+    ``onsets``: where the loudspeaker stood whenever the server said that somebody speaks. ``complaints``:
+    what a fault itself found to be wrong.
     """
 
     server: Server
