@@ -165,12 +165,13 @@ class Agent:
             Dialogue(self._provider, self._settings, memory=self._memory),
             self.ports,
             self._tools,
-            self._observe,
+            self.observe,
             Heartbeat(now=monotonic()),
             probe=probe(self._provider, self._settings),
         )
 
-    def _observe(self, fact: Fact) -> None:
+    def observe(self, fact: Fact) -> None:
+        """Tell a fact to everybody who should know."""
         for observer in self._observers:
             observer(fact)
 

@@ -4,12 +4,13 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.fakes.model_speaker import ModelSpeaker
-from voice_agent.dialogue import Dialogue, Fact, Memory, Play, ServerFault, Silence, Silenced
+from voice_agent.dialogue import AnswerFailed, Dialogue, Fact, Memory, Play, ServerFault, Silence, Silenced
 from voice_agent.errors import Cause, ConnectionLost, SessionError, Unauthorized
 from voice_agent.heartbeat import Heartbeat
 from voice_agent.realtime.codec import encode
@@ -25,7 +26,7 @@ from voice_agent.realtime.events import (
     SessionUpdated,
     SpeechStarted,
 )
-from voice_agent.realtime.providers import OPENAI, SessionSettings, probe
+from voice_agent.realtime.providers import OPENAI, PROBE_ID, SessionSettings, probe
 from voice_agent.session import Session
 
 
@@ -103,11 +104,9 @@ class Ports:
         self.done: list[str] = []
         self.rates: tuple[int, int] | None = None
         self.frames: deque[bytes] = deque()
+        self.speaker: Ports = self
+        self.tunes = False
         self.position = 0
-
-    @property
-    def speaker(self) -> "Ports":
-        return self
 
     @property
     def ear(self) -> "Ports":
@@ -118,6 +117,8 @@ class Ports:
 
     def retune(self, input_rate: int, output_rate: int) -> None:
         self.rates = (input_rate, output_rate)
+        if self.tunes:
+            self.speaker = Ports()
 
     def play(self, pcm: bytes, *, starts: bool = False) -> None:
         self.done.append(f"play {len(pcm)}{' starts' if starts else ''}")
@@ -147,7 +148,7 @@ class Tools:
 class World:
     """A running session and everything around it."""
 
-    def __init__(self) -> None:
+    def __init__(self, heartbeat: Heartbeat | None = None, clock: Callable[[], float] | None = None) -> None:
         self.line, self.ports, self.tools = Line(), Ports(), Tools()
         self.facts: list[Fact] = []
         self.ready = 0
@@ -159,9 +160,9 @@ class World:
             self.ports,
             self.tools,
             self.facts.append,
-            Heartbeat(now=self.ports.model.now),
+            heartbeat or Heartbeat(now=self.ports.model.now),
             probe=probe(OPENAI, SessionSettings()),
-            clock=lambda: self.ports.model.now,
+            clock=clock or (lambda: self.ports.model.now),
         )
         self.session.on_ready = self._count_ready
 
@@ -203,6 +204,8 @@ async def _ended(task: Awaitable[None]) -> list[BaseException]:
         await task
     except BaseExceptionGroup as group:
         return list(group.exceptions)
+    except asyncio.CancelledError:
+        return []
     return []
 
 
@@ -256,6 +259,91 @@ async def test_sound_waits_for_what_the_server_has_to_know_first(world: World) -
     for _ in range(20):
         await asyncio.sleep(0)
     assert world.ports.frames, "response.create is on its way first"
+
+
+async def _heard_out(scene: Callable[[World], Coroutine[None, None, None]]) -> list[BaseException]:
+    """A session whose heartbeat is as quick as a bird's, beside ``scene``; how it ended, if it did."""
+    clock = asyncio.get_running_loop().time
+    quick = Heartbeat(now=clock(), ping_s=0.02, patience_s=0.1, quiet_s=0.05, probe_every_s=0.05)
+    world = World(quick, clock)
+    running = asyncio.create_task(world.session.run())
+    world.line.says(SessionCreated(), SessionUpdated())
+    await scene(world)
+    running.cancel()
+    return await _ended(running)
+
+
+def test_pongs_are_measured_and_anything_that_comes_is_a_sign_of_life() -> None:
+    async def scene(world: World) -> None:
+        await world.until(lambda: bool(world.line.pings))
+        world.line.on_pong(world.line.pings[-1])
+        heartbeat = world.session.statistics().heartbeat
+        assert heartbeat.pongs == 1
+        assert heartbeat.rtt_s is not None
+        heard_at = heartbeat.heard_at
+        world.line.incoming.put_nowait('{"type":"ping"}')
+        await world.until(lambda: world.session.statistics().events == 3)
+        assert world.session.statistics().heartbeat.heard_at > heard_at
+
+    assert asyncio.run(_heard_out(scene)) == []
+
+
+def test_a_silent_server_is_probed_and_lives_if_it_answers() -> None:
+    async def scene(world: World) -> None:
+        for answers in range(3):
+            await world.until(partial(_is_probed, world, answers + 1))
+            world.line.says(SessionUpdated())
+        assert world.session.given_up is None
+
+    assert asyncio.run(_heard_out(scene)) == []
+
+
+def test_a_server_that_gives_no_sign_of_life_is_left() -> None:
+    async def scene(world: World) -> None:
+        await world.until(lambda: bool(_probes(world)))
+        await asyncio.sleep(0.3)
+
+    (error,) = asyncio.run(_heard_out(scene))
+    assert isinstance(error, ConnectionLost)
+    assert error.cause is Cause.SILENT
+
+
+def _is_probed(world: World, times: int) -> bool:
+    return len(_probes(world)) >= times
+
+
+def _probes(world: World) -> list[dict[str, Any]]:
+    return [event for event in world.line.sent if event.get("event_id") == PROBE_ID]
+
+
+@play
+async def test_what_a_lost_answer_comes_to_is_told_when_the_session_leaves(world: World) -> None:
+    await world.session.wait_ready()
+    world.line.says(ResponseCreated(response=ResponseInfo(id="r")))
+    world.line.says(AudioDelta(response_id="r", item_id="a", delta=bytes(4800)))
+    await world.until(lambda: bool(world.ports.done))
+    carried = world.session.leave()
+    assert [fact.status for fact in world.facts if isinstance(fact, AnswerFailed)] == ["cut"]
+    assert len(carried.sounding) == 1
+
+
+@play
+async def test_what_was_sounding_goes_with_the_loudspeaker_when_the_rate_changes(world: World) -> None:
+    await world.session.wait_ready()
+    world.line.says(ResponseCreated(response=ResponseInfo(id="r")))
+    world.line.says(AudioDelta(response_id="r", item_id="a", delta=bytes(4800)))
+    await world.until(lambda: bool(world.ports.done))
+    heir = World()
+    heir.goes_live, heir.ports.tunes = False, True
+    running = asyncio.create_task(heir.session.run())
+    heir.line.says(SessionCreated(), SessionUpdated())
+    await heir.session.wait_ready()
+    heir.session.go_live(world.session.leave())
+    heir.line.says(SpeechStarted())
+    await heir.until(lambda: heir.session.statistics().events == 3)
+    assert not [fact for fact in heir.facts if isinstance(fact, Silenced)], "nothing of it is left to silence"
+    running.cancel()
+    await asyncio.wait([running])
 
 
 @play
@@ -312,6 +400,7 @@ async def test_audio_is_played_as_it_arrives(world: World) -> None:
     world.line.says(AudioDelta(response_id="r", item_id="a", delta=bytes(50)))
     await world.until(lambda: len(world.ports.done) == 2)
     assert world.ports.done == ["play 100 starts", "play 50"]
+    assert world.session.statistics().samples_received == 75
 
 
 @play

@@ -19,7 +19,7 @@ from voice_agent.lifetime import Lifetime
 from voice_agent.realtime.codec import encode
 from voice_agent.realtime.events import ServerEvent, SessionCreated, SessionUpdated, SpeechStarted
 from voice_agent.realtime.providers import OPENAI, SessionSettings, probe
-from voice_agent.reconnect import Reconnect
+from voice_agent.reconnect import Reconnect, Temper
 from voice_agent.session import Connection, Session
 from voice_agent.sessions import Exhausted, Live, Lost, News, Parked, Sessions
 
@@ -167,6 +167,10 @@ class House:
         for at in range(0, len(pcm), len(FRAME)):
             self.microphone.callback(pcm[at : at + len(FRAME)], len(FRAME) // 2, {}, 0)
 
+    def quiet_for_nobody(self) -> bool:
+        """Somebody speaks, as far as the live session knows."""
+        return self.sessions.live is not None and self.sessions.live.dialogue.quiet_since is None
+
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(5):
             while not condition():
@@ -253,6 +257,88 @@ def test_a_session_is_renewed_in_a_quiet_moment_and_the_old_one_serves_until_the
         await house.until(lambda: house.wires[0].closed)
 
     live(House(Lifetime(0.3, quiet_s=0.05)), scene)
+
+
+def test_of_what_a_healthy_session_has_heard_its_successor_gets_the_end_again() -> None:
+    async def scene(house: House) -> None:
+        await house.until_news(Live)
+        house.hears(numbered(range(100)))
+        await house.until(lambda: house.wires[0].heard == numbered(range(100)))
+        await house.until_news(Live, 2)
+        house.hears(numbered(range(100, 102)))
+        await house.until(lambda: house.wires[1].heard.endswith(numbered(range(100, 102))))
+        again = len(house.wires[1].heard) // len(FRAME) - 2
+        assert again <= 65, "a second before what it had time to listen to, should a word have begun there"
+
+    live(House(Lifetime(2.0, quiet_s=0.05)), scene)
+
+
+def test_only_the_utterance_that_was_cut_off_is_sent_again() -> None:
+    async def scene(house: House) -> None:
+        await house.until_news(Live)
+        house.hears(numbered(range(100)))
+        await house.until(lambda: house.wires[0].heard == numbered(range(100)))
+        house.wires[0].says(SpeechStarted(audio_start_ms=1600))
+        await house.until(house.quiet_for_nobody)
+        house.hears(numbered(range(100, 110)))
+        await house.until(lambda: house.wires[0].heard == numbered(range(110)))
+        house.wires[0].breaks(Cause.DROPPED)
+        await house.until_news(Live, 2)
+        await house.until(lambda: house.wires[1].heard.endswith(numbered(range(109, 110))))
+        resent = len(house.wires[1].heard) // len(FRAME)
+        assert 30 <= resent <= 60, "from shortly before its first word"
+
+    live(House(Lifetime(None)), scene)
+
+
+def test_a_server_that_closes_again_and_again_is_no_routine() -> None:
+    async def scene(house: House) -> None:
+        for times in range(1, 4):
+            await house.until_news(Live, times)
+            house.wires[-1].breaks(Cause.EXPIRED)
+            await house.until_news(Lost, times)
+        tempers = [news.retry.temper for news in house.news if isinstance(news, Lost)]
+        assert tempers == [Temper.WEATHER] * 3
+
+    live(House(Lifetime(None)), scene)
+
+
+def test_the_limit_is_learned_from_how_a_session_ends() -> None:
+    async def scene(house: House) -> None:
+        await house.until_news(Live)
+        assert house.sessions.limit_s is None
+        await asyncio.sleep(0.05)
+        house.wires[0].breaks(Cause.EXPIRED)
+        await house.until_news(Lost)
+        assert house.sessions.limit_s is not None
+        assert house.sessions.limit_s >= 0.05
+
+    live(House(Lifetime(None, shortest_s=0)), scene)
+
+
+def test_the_reason_for_which_a_session_is_given_up_counts_and_not_what_follows() -> None:
+    async def scene(house: House) -> None:
+        await house.until_news(Live)
+        assert house.sessions.live is not None
+        house.sessions.live.give_up(ConnectionLost("stalled", cause=Cause.STALLED))
+        house.wires[0].breaks(Cause.GOING_AWAY)
+        await house.until_news(Lost)
+        (lost,) = (news for news in house.news if isinstance(news, Lost))
+        assert lost.reason.cause is Cause.STALLED
+
+    live(House(Lifetime(None)), scene)
+
+
+def test_a_successor_that_is_not_needed_any_more_is_closed() -> None:
+    house = House(Lifetime(0.3, quiet_s=10))
+
+    async def scene(house: House) -> None:
+        await house.until(lambda: len(house.wires) == 2)
+        house.limit = 0
+        await house.until_news(Exhausted)
+        await house.until(lambda: house.wires[1].closed)
+
+    live(house, scene)
 
 
 def test_without_room_for_two_the_old_session_ends_first() -> None:
