@@ -91,11 +91,11 @@ class Books:
             words = self.answer(utterance.response_id).words_of(utterance.item_id)
             words.told = True
             key, text = (self.connection, utterance.item_id), words.text
-        heard_ms, sent_ms = self.ms(utterance.heard(played)), self.ms(utterance.received)
-        part = heard_words(text, heard_ms, sent_ms, complete=utterance.complete)
-        cut = heard_ms < sent_ms or utterance.broken or not utterance.complete
+        heard, received = utterance.heard(played), utterance.received
+        part = heard_words(text, heard, received, self.output_rate, complete=utterance.complete)
+        cut = heard < received or utterance.broken or not utterance.complete
         self.memory.enter(key, AgentLine(utterance.turn, part, cut=cut))
-        return AgentSaid(utterance.turn, utterance.item_id, text, heard_ms, sent_ms)
+        return AgentSaid(utterance.turn, utterance.item_id, text, self.ms(heard), self.ms(received))
 
     def ms(self, samples: int) -> int:
         """Milliseconds of playout."""

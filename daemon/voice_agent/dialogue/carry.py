@@ -70,12 +70,12 @@ def _sounding(books: Books) -> list[Utterance]:
 
 def _made_foreign(books: Books, utterance: Utterance) -> Utterance:
     """Of an utterance that had not arrived in full, only the words that had."""
-    sent_ms = books.ms(utterance.received)
+    arrived = utterance.received
     text = books.answer(utterance.response_id).words_of(utterance.item_id).text
     return replace(
         utterance,
         key=(books.connection, utterance.item_id),
-        text=heard_words(text, sent_ms, sent_ms, complete=utterance.complete),
+        text=heard_words(text, arrived, arrived, books.output_rate, complete=utterance.complete),
         complete=True,
         broken=not utterance.complete,
     )

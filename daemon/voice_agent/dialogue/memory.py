@@ -144,17 +144,16 @@ def shortened(text: str, chars: int) -> str:
 GAP = " ... "
 
 
-def heard_words(text: str, heard_ms: int, sent_ms: int, *, complete: bool) -> str:
+def heard_words(text: str, heard: int, received: int, rate: int, *, complete: bool) -> str:
     """The part of ``text`` that was heard, whole words only; never more than the share of the sound.
 
-    ``complete``: all sound of these words has arrived. Until then words may be far ahead of it.
+    ``heard`` and ``received`` in samples at ``rate`` Hz. ``complete``: all sound of these words has arrived.
+    Until then words may be far ahead of it.
     """
     text = text.strip()
-    if complete and heard_ms >= sent_ms:
-        return text
-    limit = len(text) * heard_ms // sent_ms if sent_ms else 0
+    limit = len(text) * heard // received if received else 0
     if not complete:
-        limit = min(limit, heard_ms * MAX_CHARS_PER_S // 1000)
+        limit = min(limit, heard * MAX_CHARS_PER_S // rate)
     while 0 < limit < len(text) and not text[limit].isspace():
         limit -= 1
     return text[:limit].rstrip()
