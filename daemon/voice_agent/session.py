@@ -18,7 +18,6 @@ waits until the outbox is empty: what was restored or corrected is known to the 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from time import monotonic
 from typing import NamedTuple, Protocol
 
@@ -254,11 +253,8 @@ class Session:
 
     def go_live(self, carried: Carried | None) -> None:
         """From now on this session hears the user and speaks; ``carried`` is what its forerunner left."""
-        speaker = self._audio.speaker
         if self._granted is not None:
             self._audio.retune(self._granted.input_rate, self._granted.output_rate)
-        if carried is not None and self._audio.speaker is not speaker:
-            carried = replace(carried, sounding=(), onset=None)  # what was sounding went with the old rate
         self._reader = self._audio.ear.listen()
         self._live.set()
         self._carry_out(self._dialogue.go_live(self._moment(), carried))

@@ -26,6 +26,8 @@ def take_over(books: Books, carried: Carried, at: Moment) -> list[Command]:
     elif carried.question is not None:
         books.questions.expect(carried.question, carried.attempts, at)
     gone = [utterance for utterance in carried.sounding if utterance.end > at.queued]
+    if gone:
+        books.onset = None
     for utterance in carried.sounding:
         if utterance not in gone:
             books.playout.add(utterance)
