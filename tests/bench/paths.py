@@ -18,9 +18,10 @@ from time import monotonic
 from typing import Protocol
 
 from tests.bench.failures import MeasurementFailed
-from tests.bench.player import HEADER
+from tests.bench.player import HEADER, RATE
 from voice_agent.embedded.app import Server
 from voice_agent.embedded.connection import Connection
+from voice_agent.formats import frame_bytes
 from voice_agent.lab.card import VirtualCard
 from voice_agent.realtime.events import (
     AppendAudio,
@@ -109,8 +110,9 @@ class Daemon:
         return now
 
     def frames(self) -> int:
-        """How many frames of the microphone have arrived, of those that the server remembers."""
-        return sum(isinstance(event, AppendAudio) for event in self.connection.received)
+        """How many frames of the microphone have arrived, alone or together, of what the server remembers."""
+        sizes = (len(event.audio) for event in self.connection.received if isinstance(event, AppendAudio))
+        return sum(sizes) // frame_bytes(RATE)
 
     def _id(self, kind: str) -> str:
         return f"{kind}_{self._number:021}"
