@@ -79,7 +79,7 @@ def test_a_process_that_was_stopped_for_hours_has_hung_nobody() -> None:
 
 def test_what_recovers_is_up_again_and_both_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
     supervisor, patient = Supervisor(), Patient()
-    with caplog.at_level(logging.INFO), supervisor.watching(patient.vital):
+    with caplog.at_level(logging.INFO, "voice_agent"), supervisor.watching(patient.vital):
         patient.age_s = 60.0
         look(supervisor, OVERDUE_LOOKS + 5)
         patient.age_s = 0.0
