@@ -248,6 +248,8 @@ class Conversation(RuleBasedStateMachine):
         self.check_outputs(all_of_them=False)
         resend_from = self.captured if carried.resend_from is None else carried.resend_from
         assert 0 <= resend_from <= self.captured
+        if self.batches and carried.question is not None:
+            self.reopen(carried.question)
         self.check_debts(resend_from, answered=carried.owed or carried.question is not None)
         self.let_sound(offline_ms / 1000)
         self.connect()
@@ -323,6 +325,11 @@ class Conversation(RuleBasedStateMachine):
         """Something was heard, or told as failed, in ``turn``: earlier words have had their answer."""
         for utterance in self.utterances:
             utterance.settled |= 0 < utterance.turn <= turn and utterance.end is not None
+
+    def reopen(self, turn: int) -> None:
+        """What was heard so far announced a tool, and its result is still to be told."""
+        for utterance in self.utterances:
+            utterance.settled &= utterance.turn != turn
 
     def finish_tool(self, call: str) -> None:
         self.reasons.add(self.turn_of_call[call])

@@ -337,6 +337,18 @@ def test_a_request_that_is_granted_in_the_end_forgives_the_refusals() -> None:
     assert abandoned(talk.commands) == []
 
 
+def test_a_request_that_the_server_overtook_is_not_answered_over_the_user() -> None:
+    talk = live()
+    talk.user_speaks()
+    talk.hears(begun("mute"), done("mute"))  # asks again, and the request is slow
+    talk.user_speaks()
+    talk.agent_answers(response="own", item="b", ms=100)
+    talk.hears(SpeechStarted())
+    assert sent(talk.hears(begun("late"), audio(100, response="late"))) == [
+        CancelResponse(response_id="late")
+    ]
+
+
 def test_a_request_is_not_polled_for_while_the_server_is_busy() -> None:
     talk = live()
     talk.hears(begun("r1"), call("x", "1", "r1"), done("r1"), begun("other"))

@@ -52,10 +52,8 @@ CROWDED = '{"error": "too many tools were called at the same time; call fewer"}'
 
 def begins(books: Books, info: ResponseInfo, at: Moment) -> Sequence[Command]:
     """Assign the response to a turn. One that an older turn is owed, while the user speaks, is stale."""
-    asked_in = books.requests.take_granted()
-    if asked_in is None and books.awaited is not None:
-        asked_in = books.awaited.turn
-    books.awaited = None
+    awaited, books.awaited = books.awaited, None
+    asked_in = books.requests.take_granted(awaited.turn if awaited else None, now=at.now)
     if books.user_speaks and asked_in is not None and asked_in != books.turn:
         books.answers.begin(info.id, asked_in, now=at.now)
         return [Send(CancelResponse(response_id=info.id))]

@@ -30,10 +30,11 @@ class _Asked:
 
 
 class ResponseRequests:
-    """At most one wanted and one outstanding request."""
+    """At most one wanted and one outstanding request, and perhaps one whose fate is unknown."""
 
     def __init__(self) -> None:
         self._asked: _Asked | None = None
+        self._astray: _Asked | None = None
         self._wanted_for: int | None = None
         self._not_before = 0.0
         self._count = 0
@@ -88,15 +89,26 @@ class ResponseRequests:
         self._wanted_for = None
         return CreateResponse(event_id=self._asked.event_id)
 
-    def take_granted(self) -> int | None:
-        """A response began: the turn that had asked for one, if any had."""
+    def take_granted(self, awaited: int | None, *, now: float) -> int | None:
+        """A response began: the turn that it is for, if anybody can say.
+
+        ``awaited``: the turn that the server is to answer by itself. If a request waits as well, it may still
+        be on its way, and be granted later.
+        """
         asked, self._asked = self._asked, None
         self._busy = self._rejected = 0
-        return asked.turn if asked else None
+        if asked is None and awaited is None:
+            asked, self._astray = self._astray, None
+            return asked.turn if asked and now < asked.at + PATIENCE_S else None
+        if asked is not None and awaited is not None:
+            self._astray = asked
+        return asked.turn if asked else awaited
 
     def was_refused(self, event_id: str | None, *, busy: bool, now: float) -> bool:
         """Whether the refusal concerns our request. ``busy``: the server was making another response."""
         asked = self._asked
+        if self._astray is not None and event_id == self._astray.event_id:
+            self._astray = None
         if asked is None or not (event_id == asked.event_id or (busy and not event_id)):
             return False
         self._asked = None
