@@ -196,7 +196,7 @@ def test_a_loop_that_never_turned_at_all_is_not_waited_for() -> None:
 
 
 def test_a_guard_that_was_left_is_gone() -> None:
-    with LoopGuard(0.001, look_s=0.001) as guard:
+    with LoopGuard(60.0, look_s=0.001) as guard:  # a limit that was met would end the tests themselves
         assert guard._thread.is_alive()
     assert not guard._thread.is_alive()
 
