@@ -36,7 +36,7 @@ LAST_EXCUSE_PAUSE_S = 3600.0
 CUE_S = 5.0
 """A disk that takes longer to give a phrase away is broken."""
 
-UNANSWERED = frozenset({"missing", "no_audio", "given up", "failed"})
+UNANSWERED = frozenset({"no_audio", "no_progress", "failed", "given up", "unheard"})
 """Ends of answers after which the user has heard nothing and should be told."""
 
 

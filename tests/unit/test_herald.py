@@ -185,7 +185,7 @@ def test_an_answer_that_never_came_is_owned_up_to(status: str, monkeypatch: pyte
 
 @in_a_room
 async def test_an_answer_that_was_cut_or_incomplete_needs_no_apology(room: Room) -> None:
-    for status in ("cut", "incomplete", "missing"):
+    for status in ("cut", "incomplete", "no_progress"):
         room.herald.observe(AnswerFailed(1, status, "because"))
     await room.until(lambda: room.speaker.positions().queued > 0)
     assert room.sounded == ["no_answer"], "for the last one only"
@@ -194,10 +194,10 @@ async def test_an_answer_that_was_cut_or_incomplete_needs_no_apology(room: Room)
 @in_a_room
 async def test_cues_do_not_talk_over_an_answer(room: Room) -> None:
     room.speaker.play(bytes(4800), starts=True)
-    room.herald.observe(AnswerFailed(1, "missing", "because"))
+    room.herald.observe(AnswerFailed(1, "no_progress", "because"))
     await room.until(lambda: bool(room.sounded))
     room.plays_out()
-    room.herald.observe(AnswerFailed(2, "missing", "because"))
+    room.herald.observe(AnswerFailed(2, "no_progress", "because"))
     await room.until(lambda: room.speaker.positions().queued == 2400 + len("no_answer"))
 
 
@@ -213,7 +213,7 @@ async def test_the_end_of_an_allowance_is_spoken_to_whom_it_interrupts(room: Roo
 def test_without_cues_the_herald_is_silent() -> None:
     room = Room()
     silent = Herald("yandex", room, None, room.counters, lambda: None)
-    silent.observe(AnswerFailed(1, "missing", "because"))
+    silent.observe(AnswerFailed(1, "no_progress", "because"))
     assert room.speaker.positions().queued == 0
 
 
