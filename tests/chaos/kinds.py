@@ -133,12 +133,14 @@ def soon(*faults: Fault) -> Strike:
     return strike
 
 
-def refusal(code: int, *, text: str = "no", pause_s: float = 0.0, **headers: str) -> Strike:
-    """The line drops, and the next upgrade or two are refused."""
+def refusal(
+    code: int, *, text: str = "no", pause_s: float = 0.0, once: bool = False, **headers: str
+) -> Strike:
+    """The line drops, and the next upgrade is refused, or the next two."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
 
     async def strike(world: World, draw: Random) -> None:
-        times = 1 if pause_s else draw.choice((1, 1, 2))
+        times = 1 if once or pause_s else draw.choice((1, 1, 2))
         world.server.strike(
             Fault(after="upgrade", do="refuse", code=code, text=text, headers=named, times=times)
         )
@@ -249,7 +251,7 @@ KINDS = (
         every=STUCK,
         patience_s=60,
     ),
-    *(refused(f"http {code}", refusal(code)) for code in (400, 401, 403, 404)),
+    *(refused(f"http {code}", refusal(code, once=True)) for code in (400, 401, 403, 404)),
     *(refused(f"close {code}", deed("close", code=code)) for code in (1008, 3000, 4000)),
     refused("quota", deed("error", error="insufficient_quota")),
 )

@@ -83,6 +83,8 @@ class Round:
             self._broken(str(error))
         except _Hopeless as error:
             self._broken(str(error))
+        except TimeoutError:
+            self._broken("the fault could not be brought about")
         finally:
             await world.heal()
         self.outcome.took_s = monotonic() - began
