@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from tests.chaos.kinds import QUICK
@@ -33,11 +32,14 @@ def main() -> int:
         limit_s=arguments.minutes * 60,
         dialect=arguments.dialect,
     )
-    with suppress(KeyboardInterrupt):  # the table of what was done is worth having
+    try:
         asyncio.run(suite.run())
-    report = Report(arguments.seed, suite.outcomes, suite.broken)
-    report.write(arguments.out / "chaos.json")
-    print(report.table())
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+    finally:  # what was done is worth knowing, however it ended
+        report = Report(arguments.seed, suite.outcomes, suite.broken)
+        report.write(arguments.out / "chaos.json")
+        print(report.table())
     return 1 if report.broken else 0
 
 

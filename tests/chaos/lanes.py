@@ -14,9 +14,13 @@ from tests.chaos.world import World
 
 LANES = 4
 """A round waits most of its time; four of them keep two cores a quarter busy."""
-WARM_UP = 10
-"""Rounds of a process after which its memory must stay where it is."""
-ENOUGH = 30
+WARM_UP = 100
+"""Rounds of a process after which its memory must stay where it is.
+
+What a round leaves in reference cycles waits for a full collection, which Python puts off until a quarter as
+many objects have gathered as there were after start-up: about 2 MB, gathered in the first minutes.
+"""
+ENOUGH = 50
 """Rounds without which a trend says nothing."""
 GROWTH_KB = 20.0
 """A round: what 1,000 of them may add is 20 MB, about what a noisy allocator makes of nothing."""
@@ -87,8 +91,12 @@ class Suite:
         self.outcomes.append(outcome)
         recovered = f"{outcome.recovery_ms:6.0f} ms" if outcome.recovery_ms is not None else "   never  "
         verdict = "; ".join(outcome.broken) or "ok"
+        memory = f"{outcome.vitals.rss_kb / 1000:5.1f} MB" if outcome.vitals else "        "
         line = f"{len(self.outcomes):5}/{len(self._indexes)}  #{outcome.index:<5} {outcome.kind:<20}"
-        print(f"{line} {outcome.phase:<9} {recovered}  {outcome.took_s:5.1f} s  {verdict}", file=sys.stderr)
+        print(
+            f"{line} {outcome.phase:<9} {recovered}  {outcome.took_s:5.1f} s  {memory}  {verdict}",
+            file=sys.stderr,
+        )
 
     def _judge_memory(self, memory: Trend) -> None:
         late = memory.after(WARM_UP)

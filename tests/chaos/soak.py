@@ -22,8 +22,8 @@ from tests.chaos.mind import Plan
 from tests.chaos.trend import Trend
 from tests.chaos.world import SAMPLES_PER_MS, World
 
-WARM_UP = 0.2
-"""The part of the run in which pools and caches may still fill."""
+WARM_UP = 1 / 3
+"""The part of the run in which pools may still fill: a full garbage collection takes minutes to come."""
 BLOCKS = 20
 """Neighbouring samples are alike: their means are judged, not they."""
 DROP_EVERY = 20

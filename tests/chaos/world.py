@@ -51,6 +51,10 @@ output_rate = {rate}
 [session.turn_detection]
 silence_duration_ms = 200
 
+# The ring's memory is touched while it is first gone round: with 120 s that would look like a leak for long.
+[audio.output]
+buffer_s = 20
+
 [tools.weather]
 geocoding_url = "{weather}/v1/search"
 forecast_url = "{weather}/v1/forecast"
