@@ -100,5 +100,5 @@ class Suite:
 
     def _judge_memory(self, memory: Trend) -> None:
         late = memory.after(WARM_UP)
-        if len(late) >= ENOUGH and late.surely_above(GROWTH_KB):
+        if len(late) >= ENOUGH and late.keeps_above(GROWTH_KB):
             self.broken.append(f"memory grows by {late} KB a fault")

@@ -72,6 +72,11 @@ class Trend:
         """Whether the slope is above ``limit``, and above zero beyond noise."""
         return self.slope > limit and self.slope > SURE * self.error
 
+    def keeps_above(self, limit: float) -> bool:
+        """Whether it grows in each half: a leak does, the first use of something does not."""
+        half = len(self._points) // 2
+        return all(Trend(part).surely_above(limit) for part in (self._points[:half], self._points[half:]))
+
     def __str__(self) -> str:
         return f"{self.slope:.2f} +- {self.error:.2f}"
 
