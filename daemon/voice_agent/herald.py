@@ -33,6 +33,9 @@ FIRST_EXCUSE_PAUSE_S = 60.0
 LAST_EXCUSE_PAUSE_S = 3600.0
 """A television in the room must not make the daemon excuse itself for ever: pauses double up to an hour."""
 
+NOTABLE_S = 0.1
+"""Of captured sound that is lost: the shortest word is longer."""
+
 CUE_S = 5.0
 """A disk that takes longer to give a phrase away is broken."""
 
@@ -54,6 +57,10 @@ class Ends(Protocol):
     def speaker(self) -> Speaker:
         """Where sounds are played."""
 
+    @property
+    def lost_s(self) -> float:
+        """Captured sound that never reached a server, in seconds since the start."""
+
     async def speech(self) -> int:
         """Wait until somebody speaks."""
 
@@ -74,6 +81,7 @@ class Herald:
         self._told: set[Cause] = set()
         self._spoken_at = float("-inf")
         self._lost_at: float | None = None
+        self._lost_s = 0.0
         self._excuse: str | None = None
         self._excused = asyncio.Event()
         self._changed = asyncio.Event()
@@ -113,9 +121,16 @@ class Herald:
         log.info(what, extra={"provider": self._provider, "after_s": after_s})
         if self._excused.is_set():
             self.play("back")
+        self._own_up()
         self._told.clear()
         self._lost_at = None
         self._say("live", f"in session with {self._provider}", None)
+
+    def _own_up(self) -> None:
+        """Say how much of what the microphone heard was dropped, because it could not be kept for so long."""
+        lost_s, self._lost_s = self._ends.lost_s - self._lost_s, self._ends.lost_s
+        if lost_s >= NOTABLE_S:
+            log.warning("captured sound was lost: nobody could take it in time", extra={"lost_s": lost_s})
 
     def _lost(self, lost: Lost) -> None:
         cause, refused = lost.reason.cause, lost.retry.temper is Temper.REFUSED

@@ -14,7 +14,7 @@ from voice_agent.audio.gate import VoiceGate
 from voice_agent.audio.microphone import Microphone, MicrophoneStatistics
 from voice_agent.audio.speaker import Speaker, SpeakerStatistics
 from voice_agent.config import Config
-from voice_agent.formats import ms_to_samples
+from voice_agent.formats import ms_to_samples, samples_to_s
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +67,11 @@ class Ports:
     def statistics(self) -> AudioStatistics:
         """The counters of the present ends."""
         return AudioStatistics(self.speaker.statistics(), self.microphone.statistics(), self.ear.statistics())
+
+    @property
+    def lost_s(self) -> float:
+        """Captured sound that was meant for a server and never reached one, in seconds since the start."""
+        return samples_to_s(self.ear.statistics().lost, self.ear.rate)
 
     # ------------------------------------------------------------------------------ between sessions
 

@@ -20,7 +20,7 @@ A session that has served well is always retried at once, yet forgives failures 
 
 from collections.abc import Callable
 from enum import Enum
-from math import log2
+from math import inf, log2
 from random import random
 from typing import NamedTuple
 
@@ -103,7 +103,7 @@ class Reconnect:
         self._first_s = min(first_s, cap_s)
         self._cap_s = cap_s
         self._draw = draw
-        self._strikes = 0.0
+        self._strikes = dict.fromkeys(Temper, 0.0)
         self._refusals = 0
         self._failures = 0
 
@@ -121,9 +121,10 @@ class Reconnect:
         return Retry(floor_s + (ceiling_s - floor_s) * self._draw(), temper, self._failures)
 
     def _forgive(self, lived_s: float) -> None:
-        self._strikes = max(self._strikes - lived_s / FORGIVEN_S, 0.0)
+        forgiven = lived_s / FORGIVEN_S if lived_s < STABLE_S else inf
+        self._strikes = {temper: max(strikes - forgiven, 0.0) for temper, strikes in self._strikes.items()}
         if lived_s >= STABLE_S:
-            self._strikes = self._failures = self._refusals = 0
+            self._failures = self._refusals = 0
 
     def _temper(self, error: SessionError, lived_s: float) -> Temper:
         temper = _BY_CAUSE.get(error.cause, Temper.WEATHER)
@@ -142,22 +143,24 @@ class Reconnect:
                 waited = error.cause is Cause.TIMEOUT  # the try itself was pause enough
                 return 0.0, self._first_s if waited else max(OFFLINE_CEILING_S, self._first_s)
             case Temper.OBSTRUCTED:
-                return 0.0, self._doubled(self._first_s, min(OBSTRUCTED_CEILING_S, self._cap_s))
+                return 0.0, self._doubled(temper, self._first_s, min(OBSTRUCTED_CEILING_S, self._cap_s))
             case Temper.WEATHER:
-                ceiling_s = self._doubled(self._first_s, self._cap_s)
+                ceiling_s = self._doubled(temper, self._first_s, self._cap_s)
                 return 0.0, self._first_s if served else ceiling_s
             case Temper.BUSY:
                 asked_s = error.retry_after_s or 0.0
-                return asked_s, asked_s + self._doubled(BUSY_FIRST_S, self._cap_s)
+                return asked_s, asked_s + self._doubled(temper, BUSY_FIRST_S, self._cap_s)
             case Temper.REFUSED:
                 ceiling_s = min(REFUSED_FIRST_S * 2**self._refusals, REFUSED_CAP_S)
                 self._refusals = min(self._refusals + 1, 10)
                 floor_s = max(ceiling_s / 2, error.retry_after_s or 0.0)
                 return floor_s, floor_s + ceiling_s / 2
 
-    def _doubled(self, first_s: float, cap_s: float) -> float:
-        """The ceiling after the strikes so far; adds one, unless it would make no difference here."""
-        ceiling_s = min(first_s * 2**self._strikes, cap_s)
-        enough = log2(max(cap_s / first_s, 1.0))
-        self._strikes = min(self._strikes + 1, max(enough, self._strikes))
-        return ceiling_s
+    def _doubled(self, temper: Temper, first_s: float, cap_s: float) -> float:
+        """The ceiling after the strikes of this kind so far; adds one, unless it would make no difference.
+
+        Each temper has its own: a bad line is no reason to let a busy server wait for a minute.
+        """
+        strikes = self._strikes[temper]
+        self._strikes[temper] = min(strikes + 1, max(log2(max(cap_s / first_s, 1.0)), strikes))
+        return min(first_s * 2**strikes, cap_s)

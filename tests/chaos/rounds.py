@@ -28,6 +28,8 @@ SILENCE_MS = 400
 """After speech_started was said: its way to the daemon and, at the device, two blocks."""
 ON_ITS_WAY_S = 0.1
 """From the server's last word to the daemon, on a busy machine."""
+REPORTS = (": no answer", ": captured sound was lost")
+"""What the log says, once for each, of an utterance that was not answered, or not even sent."""
 SETTLE_S = 3.0
 MOST_TRIES = 10
 """Upgrades that one fault may cost the server."""
@@ -206,7 +208,8 @@ class Round:
             for number in self._pending
             if self._world.loudspeaker.sounded(merged.get(number, number)) < enough
         ]
-        return open_[self._world.daemon.log(self._log_at).count(": no answer") :]
+        log = self._world.daemon.log(self._log_at)
+        return open_[sum(log.count(report) for report in REPORTS) :]
 
     async def _judge(self) -> None:
         self.outcome.broken += self._world.complaints

@@ -39,6 +39,7 @@ class Room:
         self.counters = Counters()
         self.changes = 0
         self.words: asyncio.Queue[int] = asyncio.Queue()
+        self.lost_s = 0.0
         self.herald = Herald("yandex", self, self.cues, self.counters, self._count)
 
     async def speech(self) -> int:
@@ -125,6 +126,18 @@ def test_the_status_line_and_the_state_follow_the_session() -> None:
     counts = room.counters.statistics()
     assert (counts.disconnects["dropped"], counts.disconnects["http_401"]) == (1, 1)
     assert (counts.sessions, counts.parkings, counts.exhaustions) == (1, 1, 1)
+
+
+def test_sound_that_could_not_be_kept_is_owned_up_to_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "voice_agent")
+    room = Room()
+    room.herald.news(Live(0.5, renewed=False))
+    room.lost_s = 12.5
+    room.herald.news(Live(22.5, renewed=False))
+    room.herald.news(Live(0.5, renewed=True))
+    (line,) = (record for record in caplog.records if "captured sound was lost" in record.message)
+    assert line.levelname == "WARNING"
+    assert line.__dict__["lost_s"] == 12.5
 
 
 @in_a_room

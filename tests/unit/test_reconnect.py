@@ -124,6 +124,13 @@ def test_the_wish_of_a_busy_server_is_obeyed_and_then_some() -> None:
     assert [policy.ended(busy, lived_s=0.0).delay_s for _ in range(5)] == [38, 46, 62, 90, 90]
 
 
+def test_a_bad_line_is_no_reason_to_let_a_busy_server_wait_longer() -> None:
+    policy = Reconnect(draw=lambda: 1.0)
+    for _ in range(5):
+        policy.ended(_lost(Cause.DROPPED), lived_s=0.0)
+    assert policy.ended(_lost(Cause.RATE_LIMITED, retry_after_s=1.0), lived_s=0.0).delay_s == 9.0
+
+
 def test_a_busy_server_without_a_wish_gets_a_longer_pause_than_weather() -> None:
     assert _ceilings(Cause.TRY_LATER, 5) == [8, 16, 32, 60, 60]
 
