@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.chaos.voices import Run, runs
+from tests.chaos.voices import SURE, Run, runs
 from voice_agent.lab.card import VirtualCard
 
 
@@ -29,7 +29,7 @@ class Loudspeaker:
         found = list(runs(played, self._at))
         self._open = found.pop() if found and found[-1].end >= end - 1 else None
         self._closed += found
-        self._at = self._open.begin if self._open else max(self._at, end - 20)
+        self._at = self._open.begin if self._open else max(self._at, end - SURE + 1)
         return [*self._closed, *([self._open] if self._open else [])]
 
     def sounded(self, number: int) -> int:

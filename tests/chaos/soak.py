@@ -28,6 +28,8 @@ BLOCKS = 20
 """Neighbouring samples are alike: their means are judged, not they."""
 DROP_EVERY = 20
 PATIENCE_S = 15.0
+GAPS = 0.02
+"""Around an underrun a few samples are too few to be recognised."""
 WORDS = ("talk", "talk", "talk", "tool", "barge-in")
 
 
@@ -51,8 +53,9 @@ LIMITS = (
 class Soak:
     """A conversation of ``minutes`` of our time."""
 
-    def __init__(self, world: World, seed: int, minutes: float) -> None:
+    def __init__(self, world: World, seed: int, minutes: float, out: Path) -> None:
         self._world = world
+        self._out = out
         self._draw = Random(seed)
         self._minutes = minutes
         self._began = monotonic()
@@ -68,10 +71,12 @@ class Soak:
             if sum(self.turns.values()) % DROP_EVERY == DROP_EVERY - 1:
                 kind = "drop"
             self.turns[kind] += 1
+            log_at, number = self._world.daemon.log_bytes, sum(self.turns.values())
             try:
                 await self._turn(kind)
             except TimeoutError:
-                self.failures.append(f"no answer to turn {sum(self.turns.values())} ({kind})")
+                self.failures.append(f"no answer to turn {number} ({kind})")
+                (self._out / f"turn-{number}.log").write_text(self._world.daemon.log(log_at))
             await self._look()
         if not self._world.daemon.alive:
             self.failures.append(f"the daemon has ended with {self._world.daemon.code}")
@@ -97,7 +102,7 @@ class Soak:
         """Say something and hear its answer: all of it, or so much."""
         world = self._world
         number = world.say(self._draw.randint(350, 900), plan)
-        enough = (heard_ms or plan.ms) * SAMPLES_PER_MS
+        enough = (heard_ms or plan.ms) * SAMPLES_PER_MS * (1 - GAPS)
         await world.until(lambda: world.loudspeaker.sounded(number) >= enough, PATIENCE_S)
 
     async def _look(self) -> None:
@@ -121,11 +126,11 @@ def judged(trend: Trend, limit: Limit) -> dict[str, Any]:
     }
 
 
-async def soak(minutes: float, seed: int, speed: float) -> dict[str, Any]:
-    """Talk, and what was seen."""
+async def soak(minutes: float, seed: int, speed: float, out: Path) -> dict[str, Any]:
+    """Talk, and what was seen; the log of what went wrong goes to ``out``."""
     with TemporaryDirectory(prefix="soak-") as directory:
         async with World(Path(directory), seed, speed=speed) as world:
-            conversation = Soak(world, seed, minutes)
+            conversation = Soak(world, seed, minutes, out)
             await conversation.run()
     figures = {limit.figure: judged(conversation.trends[limit.figure], limit) for limit in LIMITS}
     grown = [f"{name} grows" for name, figure in figures.items() if not figure["level"]]
@@ -148,8 +153,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("soak-out"))
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was begun is ended
-    found = asyncio.run(soak(arguments.minutes, arguments.seed, arguments.speed))
     arguments.out.mkdir(exist_ok=True)
+    found = asyncio.run(soak(arguments.minutes, arguments.seed, arguments.speed, arguments.out))
     (arguments.out / "soak.json").write_text(json.dumps(found, indent=2) + "\n")
     print(_table(found))
     return 1 if found["broken"] else 0
