@@ -218,6 +218,7 @@ async def run(config: Config, key: KeySource, *, stop: asyncio.Event, beat: Call
     """Be the daemon until ``stop`` is set. ``beat`` is called while the event loop turns."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.freeze()  # what is loaded stays: a collection that looks at all of it holds the interpreter for 18 ms
+    gc.set_threshold(700, 10, 1)  # what is left is small: let its cycles wait for minutes, not for an hour
     manager = ServiceManager()
 
     def on_look() -> None:
