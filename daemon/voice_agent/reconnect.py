@@ -123,8 +123,10 @@ class Reconnect:
     def _forgive(self, lived_s: float) -> None:
         forgiven = lived_s / FORGIVEN_S if lived_s < STABLE_S else inf
         self._strikes = {temper: max(strikes - forgiven, 0.0) for temper, strikes in self._strikes.items()}
+        if lived_s >= FORGIVEN_S:
+            self._refusals = 0  # whoever serves us has been talked to: the next refusal is a new one
         if lived_s >= STABLE_S:
-            self._failures = self._refusals = 0
+            self._failures = 0
 
     def _temper(self, error: SessionError, lived_s: float) -> Temper:
         temper = _BY_CAUSE.get(error.cause, Temper.WEATHER)

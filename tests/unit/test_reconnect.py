@@ -263,3 +263,11 @@ def test_the_bounds_for_the_fleet_would_catch_a_naive_client(retry_after_s: floa
     seen = _naive(retry_after_s=retry_after_s)
     print(f"naive, Retry-After {retry_after_s}: {seen}")
     assert not _polite(seen)
+
+
+def test_a_refusal_after_service_is_a_new_one() -> None:
+    policy = Reconnect(draw=lambda: 0.0)
+    refused = Unauthorized("no", cause=Cause.FORBIDDEN)
+    assert [policy.ended(refused, lived_s=0.0).delay_s for _ in range(3)] == [60, 120, 240]
+    policy.ended(_lost(Cause.DROPPED), lived_s=6.0)
+    assert policy.ended(refused, lived_s=0.0).delay_s == 60
