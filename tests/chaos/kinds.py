@@ -40,7 +40,8 @@ class Kind:
     incomplete because of it. ``every``: one in so many decks holds it, as it takes long by its nature.
     ``spoil``: how the first answer goes wrong by itself (Plan). ``patience_s``: by when all must be well.
     ``local_s``: sound that the device itself may lose, which nobody can count. ``asks``: the server asks for
-    patience, so that how soon the daemon is back is a matter of manners and not of the network.
+    patience, so that how soon the daemon is back is a matter of manners and not of the network. ``rest_s``:
+    how long the world is left in peace afterwards, lest the daemon becomes ever more patient.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Kind:
     patience_s: float = 20.0
     local_s: float = 0.0
     asks: bool = False
+    rest_s: float = 0.0
 
 
 async def nothing(_world: World, _draw: Random) -> None:
@@ -186,12 +188,15 @@ async def unplugged(world: World, draw: Random) -> None:
 REORDERED = tuple(Fault(after="response.*", do="late", nth=nth) for nth in (1, 4))
 LATE = tuple(Fault(after="response.*", do="late", nth=nth, ms=150) for nth in (2, 5))
 SLOW = 20
+STABLE_S = 62.0
+"""A session that lasts for a minute makes up for a refusal."""
 STUCK = 10
 
 
 def refused(name: str, strike: Strike) -> Kind:
     """What people must cure: the daemon asks again after a minute."""
-    return Kind(name, strike, (Phase.IDLE, Phase.SPEAKING), every=SLOW, patience_s=200.0, asks=True)
+    phases = (Phase.IDLE, Phase.SPEAKING)
+    return Kind(name, strike, phases, every=SLOW, patience_s=200.0, asks=True, rest_s=STABLE_S)
 
 
 KINDS = (
@@ -241,7 +246,12 @@ KINDS = (
     ),
     Kind("sound restart", unplugged, ends=False, mangles=True, local_s=0.25),
     Kind(
-        "no response", soon(Fault(after="response.created", do="swallow")), TALKING, ends=False, every=STUCK
+        "no response",
+        soon(Fault(after="response.created", do="swallow")),
+        TALKING,
+        ends=False,
+        every=STUCK,
+        patience_s=60,
     ),
     Kind(
         "no end",
@@ -257,13 +267,15 @@ KINDS = (
 )
 
 QUICK = tuple(kind for kind in KINDS if kind.every == 1)
+RARE = tuple(kind for kind in KINDS if kind.every > 1)
 
 
 def deal(seed: int, index: int) -> Kind:
     """The kind of the ``index``th fault: decks of all quick kinds, and now and then a slow one."""
-    deck = 0
+    deck = 0  # of quick kinds alone: it is the one that the tests play
     while True:
-        kinds = [kind for kind in KINDS if (deck + 1) % kind.every == 0]
+        rare = (kind for place, kind in enumerate(RARE) if deck and (deck + place) % kind.every == 0)
+        kinds = [*QUICK, *rare]
         if index < len(kinds):
             Random(f"{seed} {deck}").shuffle(kinds)
             return kinds[index]

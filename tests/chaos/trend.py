@@ -1,8 +1,9 @@
 """Is it growing? A straight line through what was measured, by least squares, and how sure it is."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 from math import sqrt
-from statistics import fmean
+from statistics import fmean, median
 
 SURE = 3.0
 """Standard errors: beyond them a slope is not noise."""
@@ -72,10 +73,11 @@ class Trend:
         """Whether the slope is above ``limit``, and above zero beyond noise."""
         return self.slope > limit and self.slope > SURE * self.error
 
-    def keeps_above(self, limit: float) -> bool:
-        """Whether it grows in each half: a leak does, the first use of something does not."""
-        half = len(self._points) // 2
-        return all(Trend(part).surely_above(limit) for part in (self._points[:half], self._points[half:]))
+    def keeps_growing(self, by: float, group: int = 10) -> bool:
+        """Whether it grows by more than ``by`` all the time: a leak does, first uses do not."""
+        means = self.blocks(max(1, len(self) // group))._points
+        steps = [(y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in pairwise(means)]
+        return bool(steps) and median(steps) > by
 
     def __str__(self) -> str:
         return f"{self.slope:.2f} +- {self.error:.2f}"
