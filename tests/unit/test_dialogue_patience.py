@@ -186,6 +186,28 @@ def test_an_old_answer_without_an_end_does_not_cost_the_connection() -> None:
     assert talk.dialogue.state is State.IDLE
 
 
+def test_an_old_answer_without_an_end_does_not_hold_up_the_next_one_for_long() -> None:
+    talk = live()
+    talk.user_speaks()
+    talk.hears(begun("old"), audio(1000, response="old"))
+    talk.waits(2)
+    talk.user_speaks()
+    commands = talk.waits(12)
+    assert stuck(commands) == [("no_progress", "cancelled"), ("no_response", "asked")]
+    assert CancelResponse(response_id="old") in sent(commands)
+    assert len(requests(commands)) == 1, "ten seconds after the user has finished, and not forty"
+    assert abandoned(commands) == []
+
+
+def test_an_old_answer_that_goes_on_is_not_cancelled_once_the_new_one_sounds() -> None:
+    talk = live()
+    talk.user_speaks()
+    talk.hears(begun("old"), audio(1000, response="old"))
+    talk.user_speaks()
+    talk.hears(begun("new"), audio(10_000, response="new", item="b"))
+    assert stuck(talk.waits(9)) == []
+
+
 # ------------------------------------------------------------------------------------- no sound
 
 

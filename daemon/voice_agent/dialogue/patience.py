@@ -3,6 +3,8 @@
     the user speaks      60 s  -> commit what was heard and ask for an answer
     no response.created  10 s  -> ask for it;         20 s later, or 10 s of silence -> abandon the connection
     no progress in one   30 s  -> cancel it;           5 s later                     -> abandon
+    the same in an old one, while the user waits for a new one
+                          5 s  -> cancel it;           5 s later                     -> forget it
     a tool is at work    60 s  -> answer for it
     requests refused     4 or 5 times in a row                                       -> abandon
 
@@ -14,6 +16,7 @@ arrives of a response is progress.
 from collections.abc import Iterator
 
 from voice_agent.dialogue import answering
+from voice_agent.dialogue.answers import Answer
 from voice_agent.dialogue.books import Books
 from voice_agent.dialogue.calls import PATIENCE_S as TOOL_S
 from voice_agent.dialogue.values import Abandon, AnswerFailed, Command, Moment, Send, Stuck, Tell, ToolOutcome
@@ -32,6 +35,9 @@ ANSWER_S = 10.0
 
 PROGRESS_S = 30.0
 """Between two events of one response. Longer than any pause that was seen."""
+
+OLD_S = 5.0
+"""The same for a response of an earlier turn, which stands between the user and his answer."""
 
 CANCELLED_S = 5.0
 """From our cancel to ``response.done``."""
@@ -89,10 +95,16 @@ def _stalled_answers(books: Books, at: Moment) -> Iterator[Command]:
             answer.over = True
             if answer.turn == books.turn:
                 yield from _abandon(books, "no_progress", "the server does not end its answer")
-        elif answer.cancelled_at is None and at.now >= answer.last_at + PROGRESS_S:
+        elif answer.cancelled_at is None and at.now >= _patience_ends(books, answer):
             answer.cancelled_at = at.now
             yield Tell(Stuck(answer.turn, "no_progress", "cancelled"))
             yield Send(CancelResponse(response_id=response_id))
+
+
+def _patience_ends(books: Books, answer: Answer) -> float:
+    if answer.turn == books.turn or books.user_speaks or books.stopped_at is None:
+        return answer.last_at + PROGRESS_S
+    return min(answer.last_at + PROGRESS_S, max(answer.last_at, books.stopped_at) + OLD_S)
 
 
 def _abandon(books: Books, kind: str, text: str) -> Iterator[Command]:
@@ -121,7 +133,9 @@ def _deadlines(books: Books, at: Moment) -> Iterator[float]:
         yield books.awaited.since + ANSWER_S
     for answer in books.answers.under_way().values():
         yield (
-            answer.last_at + PROGRESS_S if answer.cancelled_at is None else answer.cancelled_at + CANCELLED_S
+            _patience_ends(books, answer)
+            if answer.cancelled_at is None
+            else answer.cancelled_at + CANCELLED_S
         )
     if (asked := books.requests.deadline(free=books.free())) is not None:
         yield asked
