@@ -34,7 +34,7 @@ def resampled(pcm: bytes, rate: int, to_rate: int) -> bytes:
     """PCM16 at another rate, on straight lines between samples: fit for a detector and for short cues."""
     if rate == to_rate:
         return pcm
-    samples = samples_in(pcm).tolist()
+    samples = array("h", pcm)  # and not a list: one of a phrase's numbers would cost 2 MB
     out = silent_samples(len(samples) * to_rate // rate)
     samples += samples[-1:]
     step, phases = rate // gcd(rate, to_rate), to_rate // gcd(rate, to_rate)
