@@ -40,8 +40,7 @@ class Kind:
     incomplete because of it. ``every``: one in so many decks holds it, as it takes long by its nature.
     ``spoil``: how the first answer goes wrong by itself (Plan). ``patience_s``: by when all must be well.
     ``local_s``: sound that the device itself may lose, which nobody can count. ``asks``: the server asks for
-    patience, so that how soon the daemon is back is a matter of manners and not of the network. ``rest_s``:
-    how long the world is left in peace afterwards, lest the daemon becomes ever more patient.
+    patience, so that how soon the daemon is back is a matter of manners and not of the network.
     """
 
     name: str
@@ -54,7 +53,6 @@ class Kind:
     patience_s: float = 20.0
     local_s: float = 0.0
     asks: bool = False
-    rest_s: float = 0.0
 
 
 async def nothing(_world: World, _draw: Random) -> None:
@@ -188,15 +186,12 @@ async def unplugged(world: World, draw: Random) -> None:
 REORDERED = tuple(Fault(after="response.*", do="late", nth=nth) for nth in (1, 4))
 LATE = tuple(Fault(after="response.*", do="late", nth=nth, ms=150) for nth in (2, 5))
 SLOW = 20
-STABLE_S = 62.0
-"""A session that lasts for a minute makes up for a refusal."""
 STUCK = 10
 
 
 def refused(name: str, strike: Strike) -> Kind:
     """What people must cure: the daemon asks again after a minute."""
-    phases = (Phase.IDLE, Phase.SPEAKING)
-    return Kind(name, strike, phases, every=SLOW, patience_s=200.0, asks=True, rest_s=STABLE_S)
+    return Kind(name, strike, (Phase.IDLE, Phase.SPEAKING), every=SLOW, patience_s=200.0, asks=True)
 
 
 KINDS = (
@@ -246,12 +241,7 @@ KINDS = (
     ),
     Kind("sound restart", unplugged, ends=False, mangles=True, local_s=0.25),
     Kind(
-        "no response",
-        soon(Fault(after="response.created", do="swallow")),
-        TALKING,
-        ends=False,
-        every=STUCK,
-        patience_s=60,
+        "no response", soon(Fault(after="response.created", do="swallow")), TALKING, ends=False, every=STUCK
     ),
     Kind(
         "no end",

@@ -76,7 +76,6 @@ class Suite:
             self._take(outcome)
             if outcome.vitals is not None:
                 memory.add(len(memory), outcome.vitals.rss_kb)
-            await asyncio.sleep(outcome.rest_s)
             if outcome.broken:
                 (self._out / f"broken-{self._seed}-{index}.log").write_text(world.daemon.log(log_at))
                 await world.restart()
@@ -101,5 +100,5 @@ class Suite:
 
     def _judge_memory(self, memory: Trend) -> None:
         late = memory.after(WARM_UP)
-        if len(late) >= ENOUGH and late.keeps_growing(GROWTH_KB):
+        if len(late) >= ENOUGH and late.surely_above(GROWTH_KB):
             self.broken.append(f"memory grows by {late} KB a fault")

@@ -39,7 +39,7 @@ Condition = Callable[[], bool]
 
 @dataclass
 class Outcome:
-    """What came of one fault. ``asked`` for patience, and ``rest_s``: see Kind."""
+    """What came of one fault. ``asked``: the server asked for patience (Kind)."""
 
     index: int
     kind: str
@@ -47,7 +47,6 @@ class Outcome:
     recovery_ms: float | None = None
     took_s: float = 0.0
     asked: bool = False
-    rest_s: float = 0.0
     broken: list[str] = field(default_factory=list)
     vitals: Vitals | None = None
 
@@ -67,8 +66,7 @@ class Round:
         self._usable_at = 0
         self._log_at = world.daemon.log_bytes
         self._lost_s = 0.0
-        self.outcome = Outcome(index, self._kind.name, self._phase.value)
-        self.outcome.asked, self.outcome.rest_s = self._kind.asks, self._kind.rest_s
+        self.outcome = Outcome(index, self._kind.name, self._phase.value, asked=self._kind.asks)
 
     async def play(self) -> Outcome:
         """All of it; never raises for what the daemon does."""

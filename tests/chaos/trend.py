@@ -1,9 +1,8 @@
 """Is it growing? A straight line through what was measured, by least squares, and how sure it is."""
 
 from collections.abc import Iterable
-from itertools import pairwise
 from math import sqrt
-from statistics import fmean, median
+from statistics import fmean
 
 SURE = 3.0
 """Standard errors: beyond them a slope is not noise."""
@@ -72,12 +71,6 @@ class Trend:
     def surely_above(self, limit: float) -> bool:
         """Whether the slope is above ``limit``, and above zero beyond noise."""
         return self.slope > limit and self.slope > SURE * self.error
-
-    def keeps_growing(self, by: float, group: int = 10) -> bool:
-        """Whether it grows by more than ``by`` all the time: a leak does, first uses do not."""
-        means = self.blocks(max(1, len(self) // group))._points
-        steps = [(y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in pairwise(means)]
-        return bool(steps) and median(steps) > by
 
     def __str__(self) -> str:
         return f"{self.slope:.2f} +- {self.error:.2f}"

@@ -142,17 +142,6 @@ def test_a_slope_is_told_from_noise() -> None:
     assert not Trend().surely_above(0)
 
 
-def test_steps_are_no_leak() -> None:
-    noise = Random(1)
-    steps, leak = Trend(), Trend()
-    for x in range(100):
-        steps.add(x, 50_000 + 4_000 * ((x > 30) + (x > 71)) + noise.gauss(0, 50))
-        leak.add(x, 50_000 + 40 * x + noise.gauss(0, 50))
-    assert steps.surely_above(20)
-    assert not steps.keeps_growing(20)
-    assert leak.keeps_growing(20)
-
-
 def test_a_figure_is_level_unless_it_surely_grows_by_what_matters() -> None:
     memory = Limit("rss_kb", an_hour=2000, in_all=1000)
     noise = Random(2)
