@@ -33,7 +33,8 @@ class Callback(Protocol):
 class Edge(ABC):
     """The PortAudio side of one direction. All fields are written by the callback alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int = 1) -> None:
+        self.channels = channels
         self.callbacks = 0
         self.callback_errors = 0
         self.last_callback = 0.0
@@ -49,7 +50,7 @@ class Edge(ABC):
             return self._exchange(in_data, frame_count, status), PA_CONTINUE
         except Exception:  # noqa: BLE001 - see above: nothing may leave, and silence is always an answer
             self.callback_errors += 1
-            return bytes(frame_count * BYTES_PER_SAMPLE), PA_CONTINUE
+            return bytes(frame_count * self.channels * BYTES_PER_SAMPLE), PA_CONTINUE
 
     @abstractmethod
     def _exchange(self, in_data: bytes | None, frame_count: int, status: int, /) -> bytes | None:
