@@ -7,12 +7,16 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_agent.audio.ear import CHUNK_FRAMES, Ear
+from voice_agent.audio.ear import CHUNK_FRAMES, Chunk, Ear
 from voice_agent.audio.microphone import Microphone
+from voice_agent.audio.valve import Flow, Open, Shut, Verdict, Withheld
 
 RATE = 1000
 FRAME = 20  # samples
 RING = 100  # samples; and SLACK_MS more before new audio is refused
+
+SILENCE = 2  # frames
+SHUT = (Withheld.QUIET, Withheld.ECHO, Withheld.BUTTON, Withheld.MUTED)
 
 STEPS = st.lists(
     st.one_of(
@@ -23,9 +27,29 @@ STEPS = st.lists(
         st.tuples(st.just("skip"), st.just(0)),
         st.tuples(st.just("park"), st.just(0)),
         st.tuples(st.just("next"), st.just(0)),
+        st.tuples(st.just("open"), st.integers(0, 300)),
+        st.tuples(st.just("shut"), st.integers(0, len(SHUT) - 1)),
+        st.tuples(st.just("mute"), st.just(0)),
     ),
     max_size=40,
 )
+
+
+@dataclass
+class Frame:
+    """A frame in the model's line."""
+
+    positions: list[int]
+    pcm: bytes
+    why: Withheld | None
+
+    @property
+    def begin(self) -> int:
+        return self.positions[0]
+
+    @property
+    def end(self) -> int:
+        return self.positions[-1] + 1
 
 
 @dataclass
@@ -33,54 +57,121 @@ class Model:
     """Whole lists, no cleverness."""
 
     limit: int
-    kept: list[list[int]] = field(default_factory=list)
-    """Frames in the line, as positions."""
+    kept: list[Frame] = field(default_factory=list)
+    """Frames in the line."""
     cursor: int = 0
     """The next position to be taken, or the end."""
     now: int = 0
+    shift: int = 0
+    """Positions less samples captured: silence that was put in."""
     parked: bool = False
+    shut: Withheld | None = None
+    unended: bool = False
+    since: int | None = None
+    """What the valve says of the next frame: from where on it opens; of later ones it says no more."""
+    resent: int = 0
+    sent: set[int] = field(default_factory=set)
     lost: set[int] = field(default_factory=set)
+    withheld: set[int] = field(default_factory=set)
+    holes: set[int] = field(default_factory=set)
+    """What the microphone had to drop."""
 
-    def hear(self, frame: list[int]) -> None:
-        hole = range(self.now, frame[0])
-        if not self.parked:
+    def hear(self, captured: list[int]) -> None:
+        """A frame from the microphone, as positions in its sound."""
+        if self.shut is None and self.since is not None:
+            self.let_go(self.since)
+        self.since = None
+        self.append([self.shift + each for each in captured], pcm(captured), self.shut)
+        if self.shut is None:
+            self.unended = True
+        else:
+            self.end()
+
+    def append(self, positions: list[int], sound: bytes, shut: Withheld | None) -> None:
+        hole = range(self.now, positions[0])
+        self.holes |= set(hole)
+        if shut is None and not self.parked:
             self.lost |= set(hole)
-        if self.cursor == self.now:
-            self.cursor = frame[0]
-        self.kept.append(frame)
-        self.now = frame[-1] + 1
+        if not self.pending():
+            self.cursor = positions[0]
+        self.kept.append(Frame(positions, sound, shut or self.flowing))
+        self.now = positions[-1] + 1
         while len(self.kept) > self.limit:
-            gone = self.kept.pop(0)
-            if gone[0] >= self.cursor:
-                self.lost |= set(gone)
-                self.cursor = self.kept[0][0]
-        if self.parked:
-            self.cursor = self.now
+            self.drop(self.kept.pop(0))
+        self.settle()
 
-    def take(self) -> list[int]:
-        taken: list[int] = []
-        for frame in self.kept:
-            follows = not taken or frame[0] == taken[-1] + 1
-            if frame[0] >= self.cursor and len(taken) < CHUNK_FRAMES * FRAME:
-                if not follows:
-                    break
-                taken += frame
-        self.cursor = taken[-1] + 1 if taken else self.cursor
-        return taken
+    def drop(self, gone: Frame) -> None:
+        if gone.why:
+            self.withheld |= set(gone.positions)
+        elif gone.begin >= self.cursor:
+            self.lost |= set(gone.positions)
+            self.cursor = self.kept[0].begin
+
+    def end(self) -> None:
+        """Silence behind what was flowing."""
+        for _ in range(SILENCE if self.unended else 0):
+            self.append(list(range(self.now, self.now + FRAME)), bytes(2 * FRAME), None)
+            self.shift += FRAME
+        self.unended = False
+
+    def let_go(self, since: int) -> None:
+        backlog = any(frame.why is None for frame in self.pending())
+        after = self.now
+        for frame in reversed(self.kept):
+            if frame.end <= since or frame.why in (None, Withheld.PARKED, Withheld.MUTED):
+                break
+            frame.why = self.flowing
+            if not self.parked:
+                self.lost |= set(range(frame.end, after)) - self.withheld
+                self.cursor = self.cursor if backlog else frame.begin
+            after = frame.begin
+
+    @property
+    def flowing(self) -> Withheld | None:
+        return Withheld.PARKED if self.parked else None
+
+    def pending(self) -> list[Frame]:
+        return [frame for frame in self.kept if frame.begin >= self.cursor]
+
+    def settle(self) -> None:
+        """The cursor passes over what is withheld."""
+        pending = self.pending()
+        if pending and pending[0].why:
+            self.cursor = next((frame.begin for frame in pending if not frame.why), self.now)
+
+    def take(self) -> bytes:
+        taken: list[Frame] = []
+        for frame in self.pending():
+            if taken and (frame.why or frame.begin != taken[-1].end or len(taken) == CHUNK_FRAMES):
+                break
+            taken.append(frame)
+        if taken:
+            self.cursor = taken[-1].end
+            self.settle()
+        positions = {each for frame in taken for each in frame.positions}
+        self.resent += len(positions & self.sent)
+        self.sent |= positions
+        return b"".join(frame.pcm for frame in taken)
 
     def rewind(self, position: int) -> None:
         self.parked = False
+        for frame in self.kept:
+            if frame.why is Withheld.PARKED and frame.end > position:
+                frame.why = None
         if position >= self.cursor:
             return
-        there = {each for frame in self.kept for each in frame}
+        there = {each for frame in self.kept for each in frame.positions} | self.withheld
         position = max(position, 0)
-        missed = set(range(position, self.cursor)) - there
-        ahead = next((frame[0] for frame in self.kept if frame[0] >= self.cursor), self.now)
-        self.lost |= missed | (set(range(self.cursor, ahead)) - there)
-        self.cursor = next((frame[0] for frame in self.kept if frame[-1] >= position), self.now)
+        ahead = next((frame.begin for frame in self.pending()), self.now)
+        self.lost |= set(range(position, ahead)) - there
+        self.cursor = next((frame.begin for frame in self.kept if frame.end > position), self.now)
+        self.settle()
 
     def skip(self) -> None:
         self.parked = False
+        for frame in self.pending():
+            if frame.begin not in self.sent:
+                frame.why = frame.why or Withheld.PARKED
         self.cursor = self.now
 
 
@@ -97,11 +188,19 @@ class Pair:
 
     def __init__(self, limit: int) -> None:
         self.microphone = Microphone(RATE, capacity_s=RING / RATE)
-        self.ear = Ear(self.microphone, keep_s=limit * FRAME / RATE)
+        self.ear = Ear(self.microphone, keep_s=limit * FRAME / RATE, silence_ms=SILENCE * 20)
+        self.ear.judge = self.judge
         self.reader = self.ear.listen()
-        self.model = Model(limit)
+        self.model = Model(limit + SILENCE)
         self.captured = 0
         self.ring: list[int] = []
+        self.flow: Flow = Open()
+
+    def judge(self, _chunk: Chunk, _verdict: Verdict, _onset: int | None) -> Flow:
+        flow = self.flow
+        if isinstance(flow, Open):
+            self.flow = Open()
+        return flow
 
     def capture(self, samples: int) -> None:
         """Refused is what does not fit, just as the microphone says."""
@@ -119,9 +218,20 @@ class Pair:
             self.model.hear(list(range(frame[0], frame[0] + FRAME)))
 
     def take(self) -> None:
+        begin = next((frame.begin for frame in self.model.pending()), None)
         chunk, expected = self.reader.take(), self.model.take()
-        assert (chunk.pcm if chunk else b"") == pcm(expected)
-        assert chunk is None or chunk.position == expected[0]
+        assert (chunk.pcm if chunk else b"") == expected
+        assert (chunk.position if chunk else None) == begin
+
+    def open(self, back: int) -> None:
+        """The valve opens with the next frame, and lets flow what came so shortly before."""
+        since = max(self.model.now - back, 0)
+        self.flow = Open(since)
+        self.model.shut, self.model.since = None, since
+
+    def shut(self, why: Withheld) -> None:
+        self.flow = Shut(why)
+        self.model.shut, self.model.since = why, None
 
 
 async def lead(pair: Pair, steps: list[tuple[str, int]]) -> None:
@@ -135,22 +245,36 @@ async def lead(pair: Pair, steps: list[tuple[str, int]]) -> None:
             case "take":
                 for _ in range(count):
                     pair.take()
-            case "rewind":
-                position = pair.captured - count
-                pair.model.rewind(position)
-                assert pair.ear.rewind(position) == pair.model.cursor
-            case "skip":
-                pair.ear.skip_to_now()
-                pair.model.skip()
-            case "park":
-                pair.ear.park()
-                pair.model.skip()
-                pair.model.parked = True
+            case "open":
+                pair.open(count)
+            case "shut":
+                pair.shut(SHUT[count])
             case _:
-                pair.reader = pair.ear.listen()
+                between_sessions(pair, step, count)
         compare(pair)
     running.cancel()
     await asyncio.wait([running])
+
+
+def between_sessions(pair: Pair, step: str, count: int) -> None:
+    match step:
+        case "rewind":
+            position = pair.model.now - count
+            pair.model.rewind(position)
+            assert pair.ear.rewind(position) == pair.model.cursor
+        case "skip":
+            pair.ear.skip_to_now()
+            pair.model.skip()
+        case "park":
+            pair.ear.park()
+            pair.model.skip()
+            pair.model.parked = True
+        case "mute":
+            pair.shut(Withheld.MUTED)
+            pair.ear.shut(Withheld.MUTED)
+            pair.model.end()
+        case _:
+            pair.reader = pair.ear.listen()
 
 
 def compare(pair: Pair) -> None:
@@ -159,7 +283,12 @@ def compare(pair: Pair) -> None:
     assert (ear.now, ear.position) == (model.now, model.cursor)
     assert statistics.lost == len(model.lost)
     assert statistics.kept == len(model.kept) * FRAME
-    assert statistics.backlog == sum(len(frame) for frame in model.kept if frame[0] >= model.cursor)
+    assert statistics.backlog == sum(FRAME for frame in model.pending())
+    assert statistics.resent == model.resent
+    assert sum(ear.withheld.values()) == len(model.withheld)
+    assert model.withheld.isdisjoint(model.sent | model.lost), "what is withheld is neither sent nor missed"
+    gone = set(range(model.kept[0].begin if model.kept else 0)) - model.withheld
+    assert gone - model.sent - model.lost <= model.holes, "everything else was sent or is lost"
 
 
 @given(limit=st.integers(1, 30), steps=STEPS)

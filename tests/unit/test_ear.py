@@ -7,6 +7,7 @@ import numpy as np
 
 from voice_agent.audio.ear import Chunk, Ear, Reader
 from voice_agent.audio.microphone import Microphone
+from voice_agent.audio.valve import Flow, Heard, Open, Shut, Verdict, Withheld
 
 RATE = 1000
 FRAME = 20  # samples
@@ -19,9 +20,9 @@ def counter(position: int, count: int) -> bytes:
 class Room:
     """An ear, its microphone, and somebody who says where the sound stands."""
 
-    def __init__(self, *, keep_s: float = 0.2, capacity_s: float = 0.1) -> None:
+    def __init__(self, *, keep_s: float = 0.2, capacity_s: float = 0.1, silence_ms: float = 0) -> None:
         self.microphone = Microphone(RATE, capacity_s=capacity_s)
-        self.ear = Ear(self.microphone, keep_s=keep_s)
+        self.ear = Ear(self.microphone, keep_s=keep_s, silence_ms=silence_ms)
         self.said = 0
 
     def capture(self, samples: int) -> None:
@@ -35,7 +36,7 @@ class Room:
         for _ in range(samples // FRAME):
             self.capture(FRAME)
             async with asyncio.timeout(5):
-                while self.ear.now < self.said:
+                while self.microphone.statistics().queued >= FRAME:
                     await asyncio.sleep(0)
 
 
@@ -297,3 +298,187 @@ def test_a_long_loss_is_one_loss_however_many_frames_it_had() -> None:
     room.ear.listen().take()
     room.ear.rewind(0)
     assert room.ear.statistics().lost == 2800
+
+
+# ------------------------------------------------------------------------------------------- the valve
+
+
+class Tap:
+    """A valve that the test turns by hand."""
+
+    def __init__(self, room: Room) -> None:
+        self.flow: Flow = Open()
+        self.seen: list[tuple[Chunk, Verdict, int | None]] = []
+        room.ear.judge = self._judge
+
+    def _judge(self, chunk: Chunk, verdict: Verdict, onset: int | None) -> Flow:
+        self.seen.append((chunk, verdict, onset))
+        flow = self.flow
+        if isinstance(flow, Open):
+            self.flow = Open()  # a valve opens once
+        return flow
+
+
+def gated(**kept: float) -> tuple[Room, Tap, Reader]:
+    room = Room(**kept)
+    return room, Tap(room), room.ear.listen()
+
+
+def test_what_the_valve_withholds_is_not_taken_and_no_loss() -> None:
+    room, tap, reader = gated()
+    hear(room, 40)
+    assert list(all_of(reader)) == [Chunk(0, counter(0, 40))]
+    tap.flow = Shut(Withheld.QUIET)
+    hear(room, 400)
+    assert list(all_of(reader)) == []
+    assert room.ear.position == room.ear.now == 440
+    assert room.ear.withheld == {Withheld.QUIET: 200}, "the last 200 ms are kept, and may still be sent"
+    tap.flow = Open()
+    hear(room, 20)
+    assert list(all_of(reader)) == [Chunk(440, counter(440, 20))]
+    assert room.ear.statistics().lost == 0
+
+
+def test_an_opening_valve_lets_flow_what_it_withheld_last() -> None:
+    room, tap, reader = gated()
+    hear(room, 40)
+    tap.flow = Shut(Withheld.QUIET)
+    hear(room, 100)
+    tap.flow = Open(since=95)
+    hear(room, 40)
+    assert list(all_of(reader)) == [Chunk(0, counter(0, 40)), Chunk(80, counter(80, 100))]
+    assert room.ear.statistics().resent == 0
+
+
+def test_what_flowed_already_is_not_sent_twice_however_far_back_the_valve_opens() -> None:
+    room, tap, reader = gated()
+    hear(room, 40)
+    tap.flow = Shut(Withheld.QUIET)
+    hear(room, 20)
+    tap.flow = Open(since=0)
+    hear(room, 20)
+    assert b"".join(chunk.pcm for chunk in all_of(reader)) == counter(0, 80)
+
+
+def test_neither_what_was_muted_nor_what_lies_before_it_flows_later() -> None:
+    room, tap, reader = gated()
+    for why in (Withheld.QUIET, Withheld.MUTED, Withheld.QUIET):
+        tap.flow = Shut(why)
+        hear(room, 40)
+    tap.flow = Open(since=0)
+    hear(room, 20)
+    assert list(all_of(reader)) == [Chunk(80, counter(80, 60))]
+
+
+def test_a_backlog_is_sent_though_the_valve_has_shut_behind_it() -> None:
+    room, tap, reader = gated()
+    hear(room, 60)
+    tap.flow = Shut(Withheld.ECHO)
+    hear(room, 60)
+    tap.flow = Open()
+    hear(room, 40)
+    assert list(all_of(reader)) == [Chunk(0, counter(0, 60)), Chunk(120, counter(120, 40))]
+
+
+def test_a_rewind_passes_over_what_is_withheld_and_calls_none_of_it_a_loss() -> None:
+    room, tap, reader = gated()
+    hear(room, 40)
+    tap.flow = Shut(Withheld.QUIET)
+    hear(room, 60)
+    tap.flow = Open()
+    hear(room, 40)
+    list(all_of(reader))
+    assert room.ear.rewind(20) == 20
+    assert list(all_of(reader)) == [Chunk(20, counter(20, 20)), Chunk(100, counter(100, 40))]
+    tap.flow = Shut(Withheld.QUIET)
+    hear(room, 600)
+    assert room.ear.rewind(100) == 740
+    assert room.ear.statistics().lost == 40, "100 to 140; the rest was withheld"
+
+
+def test_a_waiting_reader_sleeps_on_while_nothing_flows_and_wakes_for_the_pre_roll() -> None:
+    async def listen() -> tuple[bool, Chunk | None]:
+        room, tap, reader = gated()
+        tap.flow = Shut(Withheld.QUIET)
+        task, waiting = await running(room.ear), asyncio.create_task(reader.wait())
+        await room.hear(100)
+        early = waiting.done()
+        tap.flow = Open(since=60)
+        await room.hear(20)
+        async with asyncio.timeout(5):
+            await waiting
+        task.cancel()
+        return early, reader.take()
+
+    assert asyncio.run(listen()) == (False, Chunk(60, counter(60, 60)))
+
+
+def test_what_was_flowing_is_ended_by_silence_and_what_follows_stands_behind_it() -> None:
+    room, tap, reader = gated(keep_s=1, silence_ms=50)
+    hear(room, 40)
+    tap.flow = Shut(Withheld.BUTTON)
+    hear(room, 40)
+    taken = list(all_of(reader))
+    assert [chunk.position for chunk in taken] == [0, 60], (
+        "the frame that the valve shut before is passed over"
+    )
+    assert taken[1].pcm == bytes(2 * 60), "whole frames"
+    tap.flow = Open()
+    hear(room, 20)
+    assert list(all_of(reader)) == [Chunk(140, counter(80, 20))]
+    assert room.ear.statistics().lost == 0
+
+
+def test_silence_is_put_in_once_and_only_behind_sound() -> None:
+    room, tap, reader = gated(keep_s=1, silence_ms=50)
+    tap.flow = Shut(Withheld.BUTTON)
+    hear(room, 40)
+    room.ear.shut(Withheld.MUTED)
+    assert list(all_of(reader)) == []
+    tap.flow = Open()
+    hear(room, 20)
+    room.ear.shut(Withheld.MUTED)
+    room.ear.shut(Withheld.MUTED)
+    assert [chunk.pcm for chunk in all_of(reader)] == [counter(40, 20) + bytes(2 * 60)]
+
+
+def test_while_parked_the_valve_decides_what_the_next_session_will_get() -> None:
+    room, tap, reader = gated()
+    room.ear.park()
+    tap.flow = Shut(Withheld.BUTTON)
+    hear(room, 60)
+    tap.flow = Open()
+    hear(room, 60)
+    tap.flow = Shut(Withheld.BUTTON)
+    hear(room, 20)
+    assert list(all_of(reader)) == []
+    assert room.ear.rewind(0) == 60
+    assert list(all_of(reader)) == [Chunk(60, counter(60, 60))]
+
+
+def test_a_stage_cleans_frames_in_the_microphone_s_positions_and_the_valve_sees_the_ear_s() -> None:
+    room, tap, reader = gated(keep_s=1, silence_ms=20)
+    seen: list[int] = []
+
+    def stage(position: int, pcm: bytes) -> Heard:
+        seen.append(position)
+        return Heard(bytes(len(pcm)), Verdict.CONFIRMED, position - 10)
+
+    hear(room, 20)
+    tap.flow = Shut(Withheld.ECHO)
+    hear(room, 20)
+    room.ear.stage = stage
+    tap.flow = Open()
+    hear(room, 20)
+    assert seen == [40]
+    assert tap.seen[-1] == (Chunk(60, bytes(40)), Verdict.CONFIRMED, 50)
+    assert list(all_of(reader))[-1] == Chunk(40, bytes(80)), "the silence and the clean frame"
+
+
+def test_another_rate_drops_what_is_withheld_without_calling_it_a_loss() -> None:
+    room, tap, _ = gated(keep_s=10)
+    tap.flow = Shut(Withheld.QUIET)
+    hear(room, 60)
+    room.ear.use(Microphone(2 * RATE))
+    assert room.ear.statistics().lost == 0
+    assert room.ear.withheld == {Withheld.QUIET: 60}

@@ -9,25 +9,29 @@ shows as a jump. ::
     ....|=================|###################|     # to be taken       = taken; ``rewind`` makes it # again
         '----- at most ``keep_s`` in all -----'
 
-Frames leave at the left. Whoever was to get them and did not is told: they are lost, each sample once. While
-the ear is parked nobody is meant to get them: the cursor stays at ``now``, and the line is the pre-roll.
+Frames leave at the left. Whoever was to get them and did not is told: they are lost, each sample once.
+
+Some are *withheld*: marked with the reason why nobody is meant to get them (the valve is shut, or the ear
+is parked). The cursor passes over them, and they are kept like all others: an opening valve may let flow the
+last of them, which are the pre-roll. When they leave they are withheld for good, and no loss. Whatever was
+flowing when the valve shut is ended by digital silence, so that the server's endpointing ends, too.
 
 Everything in this file runs on, and is written by, the event loop.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from voice_agent.audio.microphone import Microphone
-from voice_agent.formats import BYTES_PER_SAMPLE, FRAME_MS, ms_to_samples
+from voice_agent.audio.stretches import Stretches
+from voice_agent.audio.valve import Flow, Heard, Open, Shut, Verdict, Withheld
+from voice_agent.formats import BYTES_PER_SAMPLE, FRAME_MS, frame_bytes, ms_to_samples
 
 CHUNK_FRAMES = 10
 """A backlog goes up in pieces of at most 200 ms: a tenth of the messages, and still no burst to speak of."""
-
-STRETCHES = 64
-"""Losses remembered apart. A rewind reaches back over a few, and older ones will not be missed again."""
 
 
 class Chunk(NamedTuple):
@@ -40,6 +44,27 @@ class Chunk(NamedTuple):
     def end(self) -> int:
         """Position behind the last sample."""
         return self.position + len(self.pcm) // BYTES_PER_SAMPLE
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A frame in the line. ``why`` nobody is meant to get it; ``None``: it flows. ``sent``: taken once."""
+
+    chunk: Chunk
+    why: Withheld | None
+    sent: bool = False
+
+
+Stage = Callable[[int, bytes], Heard]
+"""Cleans a frame of echo. Positions, the onset's too, are those of the present microphone."""
+
+Judge = Callable[[Chunk, Verdict, int | None], Flow]
+"""The valve: a clean frame, the echo guard's verdict and the onset of the voice that it confirms."""
+
+
+def _everything(_chunk: Chunk, _verdict: Verdict, _onset: int | None) -> Flow:
+    """No valve."""
+    return Open()
 
 
 class EarStatistics(NamedTuple):
@@ -58,21 +83,30 @@ class EarStatistics(NamedTuple):
 
 
 class Ear:
-    """The line of frames between one microphone at a time and one reader at a time."""
+    """The line of frames between one microphone at a time and one reader at a time.
 
-    def __init__(self, microphone: Microphone, *, keep_s: float) -> None:
+    ``silence_ms``: how much digital silence ends what was flowing when the valve shuts.
+    """
+
+    def __init__(self, microphone: Microphone, *, keep_s: float, silence_ms: float = 0.0) -> None:
+        self.stage: Stage | None = None
+        self.judge: Judge = _everything
         self.on_frame: Callable[[Chunk], None] | None = None
-        """Sees each frame as it comes: where a voice gate listens."""
+        """Sees each frame as it comes, withheld or not: where a voice gate listens."""
         self._microphone = microphone
-        self._limit = max(1, int(keep_s * 1000) // FRAME_MS)
-        self._base = 0  # position of this microphone's first sample
-        self._frames: deque[Chunk] = deque()
-        self._next = 0  # index of the first frame not taken
+        self._silence_frames = -(-int(silence_ms) // FRAME_MS)
+        self._limit = max(1, int(keep_s * 1000) // FRAME_MS) + self._silence_frames
+        self._base = 0  # position of this microphone's first sample, but for silence put in since
+        self._frames: deque[_Kept] = deque()
+        self._next = 0  # index of the first frame not taken; it is never one that is withheld
         self._position = 0
         self._now = 0
-        self._reached = 0  # end of the furthest chunk ever taken
         self._parked = False
+        self._shut: Withheld | None = None
+        self._unended = False  # something has flowed that no silence has ended yet
         self._lost = Stretches()
+        self._gone = Stretches()  # withheld for good
+        self._withheld: Counter[Withheld] = Counter()
         self._resent = 0
         self._reader: Reader | None = None
 
@@ -93,17 +127,14 @@ class Ear:
 
     def take(self) -> Chunk | None:
         """The next 20 ms at the cursor, of a backlog up to 200; nothing if all was taken. For the reader."""
-        if self._next == len(self._frames):
+        if not self.has_more:
             return None
-        chunk = self._frames[self._next]
-        self._next += 1
-        if self._next < len(self._frames):
-            chunk = self._join(chunk)
-        if chunk.position < self._reached:
-            self._resent += min(chunk.end, self._reached) - chunk.position
-        self._position = chunk.end
-        self._reached = max(self._reached, chunk.end)
-        return chunk
+        taken = [self._take_one()]
+        while len(taken) < CHUNK_FRAMES and self._goes_on_from(taken[-1].end):
+            taken.append(self._take_one())
+        self._position = taken[-1].end
+        self._pass_withheld()
+        return Chunk(taken[0].position, b"".join(chunk.pcm for chunk in taken))
 
     @property
     def position(self) -> int:
@@ -128,9 +159,13 @@ class Ear:
     def rewind(self, position: int) -> int:
         """Take again from the frame that holds ``position``, or from as far back as is kept; where that is.
 
-        What is not kept any more is lost. A position ahead of the cursor changes nothing.
+        What is not kept any more is lost, unless it was withheld. A position ahead of the cursor changes
+        nothing. Ends parking: what came since ``position`` flows, if the valve was open.
         """
         self._parked = False
+        for kept in self._frames:
+            if kept.why is Withheld.PARKED and kept.chunk.end > position:
+                kept.why = None
         if position < self._position:
             self._move_back(max(position, 0))
             self._wake()
@@ -139,6 +174,9 @@ class Ear:
     def skip_to_now(self) -> None:
         """Do not send what was captured until now; it is no loss."""
         self._parked = False
+        for index in range(self._next, len(self._frames)):
+            kept = self._frames[index]
+            kept.why = kept.why or (None if kept.sent else Withheld.PARKED)
         self._next = len(self._frames)
         self._position = self._now
 
@@ -151,6 +189,11 @@ class Ear:
     def parked(self) -> bool:
         """Whether nobody is meant to get what comes."""
         return self._parked
+
+    def shut(self, why: Withheld) -> None:
+        """Withhold what comes until the valve opens, and end what was flowing, though no frame comes."""
+        self._shut = why
+        self._end()
 
     # --------------------------------------------------------------------------------- the microphone
 
@@ -165,6 +208,11 @@ class Ear:
         if microphone.rate != old.rate:
             self._drop_all()
         old.release()
+
+    @property
+    def withheld(self) -> Mapping[Withheld, int]:
+        """Samples that were kept from the server on purpose, once they have left the line."""
+        return self._withheld
 
     def statistics(self) -> EarStatistics:
         """The counters as they are now."""
@@ -182,77 +230,152 @@ class Ear:
     def _gather(self) -> None:
         microphone = self._microphone
         while True:
-            position = self._base + microphone.position
+            position = microphone.position
             frame = microphone.frame_nowait()
             if frame is None:
                 return
-            self._append(Chunk(position, frame))
+            self._hear(position, frame)
+
+    def _hear(self, position: int, frame: bytes) -> None:
+        heard = self.stage(position, frame) if self.stage else Heard(frame)
+        chunk = Chunk(self._base + position, heard.pcm)
+        onset = None if heard.onset is None else self._base + heard.onset
+        match self.judge(chunk, heard.verdict, onset):
+            case Open(since):
+                self._shut = None
+                if since is not None:
+                    self._let_go(since)
+                self._append(chunk)
+                self._unended = True
+            case Shut(why):
+                self._shut = why
+                self._append(chunk)
+                self._end()
+        if self.on_frame:
+            self.on_frame(chunk)
 
     def _append(self, chunk: Chunk) -> None:
         if chunk.position != self._now:
             self._pass_hole(chunk.position)
-        self._frames.append(chunk)
+        self._frames.append(_Kept(chunk, self._shut or self._flowing))
         self._now = chunk.end
         if len(self._frames) > self._limit:
             self._drop_oldest()
-        if self._parked:
-            self._next = len(self._frames)
-            self._position = self._now
-        else:
+        self._pass_withheld()
+        if self.has_more:
             self._wake()
-        if self.on_frame:
-            self.on_frame(chunk)
+
+    @property
+    def _flowing(self) -> Withheld | None:
+        """The mark of what the valve lets through."""
+        return Withheld.PARKED if self._parked else None
+
+    def _end(self) -> None:
+        """End what was flowing by silence. Positions count it as captured: what follows stands behind it."""
+        if not self._unended:
+            return
+        self._unended = False
+        shut, self._shut = self._shut, None
+        pcm = bytes(frame_bytes(self.rate))
+        for _ in range(self._silence_frames):
+            self._append(Chunk(self._now, pcm))
+            self._base += len(pcm) // BYTES_PER_SAMPLE
+        self._shut = shut
+
+    def _let_go(self, since: int) -> None:
+        """Let flow what the valve withheld last, from ``since`` on: nothing of it was sent before."""
+        first = len(self._frames)
+        while first and self._frames[first - 1].chunk.end > since and _is_pre_roll(self._frames[first - 1]):
+            first -= 1
+        following = self._now
+        for index in range(len(self._frames) - 1, first - 1, -1):
+            kept = self._frames[index]
+            kept.why = self._flowing
+            if not self._parked:
+                self._lose(kept.chunk.end, following)
+            following = kept.chunk.position
+        if first < self._next:
+            self._next, self._position = first, following
+
+    def _pass_withheld(self) -> None:
+        """Bring the cursor to the next frame that somebody is meant to get."""
+        before = self._next
+        while self._next < len(self._frames) and self._frames[self._next].why:
+            self._next += 1
+        if self._next != before:
+            self._position = self._begins()
 
     def _pass_hole(self, end: int) -> None:
-        if not self._parked:
-            self._lost.add(self._now, end)
+        if self._shut is None and not self._parked:
+            self._lose(self._now, end)
         if self._next == len(self._frames):
             self._position = end
         self._now = end
 
     def _drop_oldest(self) -> None:
         gone = self._frames.popleft()
+        if gone.why:
+            self._withhold(gone.chunk, gone.why)
         if self._next:
             self._next -= 1
-        else:
-            self._lost.add(gone.position, gone.end)
-            self._position = self._frames[0].position
+            return
+        self._lose(gone.chunk.position, gone.chunk.end)
+        self._position = self._begins()
 
     def _drop_all(self) -> None:
-        if not self._parked:
-            self._lost.add(self._position, self._base)
+        for kept in self._frames:
+            if kept.why:
+                self._withhold(kept.chunk, kept.why)
+        self._lose(self._position, self._now if self._shut or self._parked else self._base)
         self._frames.clear()
         self._next = 0
         self._now = self._position = self._base
 
+    def _withhold(self, chunk: Chunk, why: Withheld) -> None:
+        self._withheld[why] += chunk.end - chunk.position
+        self._gone.add(chunk.position, chunk.end)
+
+    def _lose(self, start: int, end: int) -> None:
+        """Count as lost what somebody was meant to get."""
+        for low, high in self._gone.outside(start, end):
+            self._lost.add(low, high)
+
     def _move_back(self, position: int) -> None:
         begins = self._begins()
-        while self._next and self._frames[self._next - 1].end > position:
+        while self._next and self._frames[self._next - 1].chunk.end > position:
             self._next -= 1
-            self._lost.add(self._frames[self._next].end, begins)
+            self._lose(self._frames[self._next].chunk.end, begins)
             begins = self._begins()
-        self._lost.add(position, begins)
+        self._lose(position, begins)
         self._position = begins
+        self._pass_withheld()
 
     def _begins(self) -> int:
         """Where the first frame not taken begins, or will."""
-        return self._frames[self._next].position if self._next < len(self._frames) else self._now
+        return self._frames[self._next].chunk.position if self.has_more else self._now
 
-    def _join(self, first: Chunk) -> Chunk:
-        """``first`` and what follows it without a hole."""
-        parts, end = [first.pcm], first.end
-        while self._next < len(self._frames) and len(parts) < CHUNK_FRAMES:
-            chunk = self._frames[self._next]
-            if chunk.position != end:
-                break
-            parts.append(chunk.pcm)
-            end = chunk.end
-            self._next += 1
-        return Chunk(first.position, b"".join(parts))
+    def _take_one(self) -> Chunk:
+        kept = self._frames[self._next]
+        self._resent += kept.sent * (kept.chunk.end - kept.chunk.position)
+        kept.sent = True
+        self._next += 1
+        return kept.chunk
+
+    def _goes_on_from(self, end: int) -> bool:
+        """Whether there is a next frame, which flows and follows without a hole."""
+        if self._next == len(self._frames):
+            return False
+        following = self._frames[self._next]
+        return following.why is None and following.chunk.position == end
 
     def _wake(self) -> None:
         if self._reader:
             self._reader.wake()
+
+
+def _is_pre_roll(kept: _Kept) -> bool:
+    """Whether an opening valve may let it flow: it was shut out, and nobody had asked for privacy."""
+    return kept.why not in (None, Withheld.PARKED, Withheld.MUTED)
 
 
 class Reader:
@@ -283,21 +406,3 @@ class Reader:
     def retire(self) -> None:
         """Lose the right."""
         self._ear = None
-
-
-class Stretches:
-    """What was lost, as stretches of positions: however often a stretch is missed, it counts once."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self._known: deque[tuple[int, int]] = deque(maxlen=STRETCHES)  # apart, and never touching
-
-    def add(self, start: int, end: int) -> None:
-        """Count what lies in ``start`` ... ``end`` and was not counted before."""
-        if start >= end:
-            return
-        near = [(low, high) for low, high in self._known if low <= end and high >= start]
-        self.total += end - start - sum(min(high, end) - max(low, start) for low, high in near)
-        for stretch in near:
-            self._known.remove(stretch)
-        self._known.append((min([start, *(low for low, _ in near)]), max([end, *(high for _, high in near)])))
