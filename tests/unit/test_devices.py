@@ -11,7 +11,7 @@ import pytest
 from voice_agent.audio.devices import AudioDevices, Condition, DevicesState
 from voice_agent.audio.edge import Callback
 from voice_agent.audio.microphone import Microphone
-from voice_agent.audio.portaudio import Direction, Gate, Stream
+from voice_agent.audio.portaudio import Direction, Gate, Shape, Stream
 from voice_agent.audio.speaker import Speaker
 from voice_agent.backoff import Backoff
 from voice_agent.errors import DeviceUnavailable
@@ -56,7 +56,14 @@ class FakePortAudio:
         self._present = set(world.present)
 
     def open(
-        self, direction: Direction, wanted: str, *, rate: int, frames_per_block: int, callback: Callback
+        self,
+        direction: Direction,
+        wanted: str,
+        *,
+        rate: int,
+        frames_per_block: int,
+        callback: Callback,
+        channel: int = 0,
     ) -> Stream:
         self._world.open_hangs.wait(10)
         if direction not in self._present:
@@ -64,7 +71,7 @@ class FakePortAudio:
         gate = Gate(callback)
         raw = FakeStream(self._world, direction, rate, frames_per_block, gate)
         self._world.streams.append(raw)
-        return Stream(raw, gate, f"{direction.value} of brass", 0.02)
+        return Stream(raw, gate, f"{direction.value} of brass", 0.02, shape=Shape(rate, 1))
 
     def terminate(self) -> None:
         pass

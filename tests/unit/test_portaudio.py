@@ -1,4 +1,4 @@
-"""Device names, and the gate between a stream and its end."""
+"""The shapes that a stream may have, the gate between it and its end, and PortAudio's bad manners."""
 
 import subprocess
 import sys
@@ -7,45 +7,29 @@ from pathlib import Path
 
 import pytest
 
-from voice_agent.audio.portaudio import Device, Direction, Gate, choose
-from voice_agent.errors import DeviceUnavailable
+from voice_agent.audio.names import Device
+from voice_agent.audio.portaudio import Gate, Shape, shapes
 
 
-def device(name: str, *, outputs: int = 2, inputs: int = 0) -> Device:
-    return Device(name, "ALSA", outputs, inputs, 48_000, 0)
+def card(rate: int) -> Device:
+    return Device("card", "ALSA", 2, 2, rate, 0)
 
 
-HEADSET = device("USB Headset: - (hw:1,0)", inputs=1)
-MONITOR = device("HDMI: LG (hw:0,3)")
-WEBCAM = device("USB Webcam: - (hw:2,0)", outputs=0, inputs=1)
-DEVICES = [MONITOR, HEADSET, WEBCAM]
+def test_the_sessions_rate_in_mono_is_tried_first_and_the_devices_favourite_next() -> None:
+    tried = list(shapes(24_000, card(44_100), 1, 2))
+    assert tried[:4] == [Shape(24_000, 1), Shape(24_000, 2), Shape(44_100, 1), Shape(44_100, 2)]
+    assert [shape.rate for shape in tried[4::2]] == [48_000, 16_000, 32_000, 96_000]
+    assert len(set(tried)) == len(tried)
 
 
-def test_part_of_a_name_finds_the_device_in_any_case() -> None:
-    assert choose(DEVICES, "hdmi", Direction.OUTPUT) is MONITOR
+def test_a_device_that_has_no_mono_is_not_asked_for_it() -> None:
+    assert {shape.channels for shape in shapes(24_000, card(48_000), 2, 2)} == {2}
+    assert {shape.channels for shape in shapes(24_000, card(48_000), 4, 6)} == {4, 6}
 
 
-def test_only_devices_of_the_right_direction_count() -> None:
-    assert choose(DEVICES, "usb", Direction.OUTPUT) is HEADSET
-    with pytest.raises(DeviceUnavailable, match="Webcam"):
-        choose([WEBCAM, MONITOR], "hdmi", Direction.INPUT)
-
-
-def test_an_exact_name_wins_over_names_that_contain_it() -> None:
-    short, long = device("speaker"), device("speaker 2")
-    assert choose([long, short], "speaker", Direction.OUTPUT) is short
-
-
-def test_an_ambiguous_name_is_refused_with_the_candidates() -> None:
-    with pytest.raises(DeviceUnavailable, match=r"Headset.*Webcam"):
-        choose(DEVICES, "usb", Direction.INPUT)
-
-
-def test_an_unknown_name_is_refused_with_what_there_is() -> None:
-    with pytest.raises(DeviceUnavailable, match='called "piano"; there are: "HDMI'):
-        choose(DEVICES, "piano", Direction.OUTPUT)
-    with pytest.raises(DeviceUnavailable, match="there are: none"):
-        choose([], "piano", Direction.OUTPUT)
+def test_a_channel_is_not_looked_for_among_fewer() -> None:
+    assert next(iter(shapes(24_000, card(48_000), 1, 6, channel=3))) == Shape(24_000, 3)
+    assert min(shape.channels for shape in shapes(24_000, card(48_000), 1, 6, channel=3)) == 3
 
 
 def test_a_shut_gate_ends_the_stream_and_reaches_nobody() -> None:
@@ -62,6 +46,24 @@ def test_a_shut_gate_ends_the_stream_and_reaches_nobody() -> None:
     gate.shut()
     assert gate(None, 3, {}, 0) == (bytes(6), 2)
     assert calls == [2]
+    assert gate.callbacks == 2
+
+
+def test_a_shut_gate_gives_a_whole_block_on_all_channels() -> None:
+    gate = Gate(lambda *_: (None, 0), channels=2)
+    gate.shut()
+    assert gate(None, 3, {}, 0) == (bytes(12), 2)
+
+
+def test_a_microphone_that_brings_one_value_only_is_flat_until_a_sample_differs() -> None:
+    gate = Gate(lambda *_: (None, 0), channels=2)
+    for block in (bytes(16), b"\x01\x02\x03\x04" * 4, b"\x07\x00" * 8):
+        gate(block, 4, {}, 0)
+    assert gate.flat == 12
+    gate(b"\x01\x02\x03\x04" * 3 + b"\x01\x02\x03\x05", 4, {}, 0)
+    assert gate.flat == 0
+    gate(None, 4, {}, 0)
+    assert gate.flat == 0, "a loudspeaker brings nothing and is not flat"
 
 
 def test_an_alsa_configuration_without_a_default_is_an_error_and_not_the_end(tmp_path: Path) -> None:

@@ -125,6 +125,11 @@ class InputAdaptor(Edge):
         self._channel = channel
         self._resampler = Resampler(device_rate, rate)
 
+    @property
+    def delay_s(self) -> float:
+        """From being brought by the device to being handed to ``inner``; known once sound has come."""
+        return self._resampler.held_s
+
     def _exchange(self, in_data: bytes | None, _frame_count: int, status: int, /) -> None:
         import numpy as np
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Fault = Literal["spk-gone", "mic-gone", "spk-stall", "mic-stall", "spk-xrun"]
-"""Unplugged, clock stopped, or starved at every block; until ``heal``."""
+Fault = Literal["spk-gone", "mic-gone", "spk-stall", "mic-stall", "spk-xrun", "mic-zero", "mic-stuck"]
+"""Unplugged, clock stopped, starved at every block, or bringing nothing but one value; until ``heal``."""
 
 FRESH = ("speaker.raw", "mic.raw", "events.log", "fault", "mic.fifo")
 
@@ -39,7 +39,7 @@ class VirtualCard:
     ``elastic``: the clock waits for a late application (exact under load) instead of an xrun.
     ``speed``: virtual seconds per second. ``echo_db``, ``echo_ms``: how the microphone hears the
     loudspeaker. ``mic_ppm``: how much faster the microphone's crystal runs. ``only_rate``: the one rate
-    that the card can do, Hz.
+    that the card can do, Hz. ``only_channels``: the one number of channels, instead of one or two.
     Raises LabUnavailable if the plugin cannot be built.
     """
 
@@ -53,6 +53,7 @@ class VirtualCard:
         echo_ms: float = 40.0,
         mic_ppm: float = 0.0,
         only_rate: int | None = None,
+        only_channels: int | None = None,
         build_directory: Path | None = None,
     ) -> None:
         self.directory = directory.resolve()
@@ -62,6 +63,8 @@ class VirtualCard:
             common["echo_db"] = echo_db
         if only_rate is not None:
             common["rate"] = only_rate
+        if only_channels is not None:
+            common["channels"] = only_channels
         plugin = build_plugin(build_directory)
         self.config_path.write_text(_alsa_config(plugin, self.directory, common, mic_ppm))
         self._events_log = self.directory / "events.log"

@@ -12,7 +12,7 @@
  *     speaker.raw    s16le mono: what left the loudspeaker; zeros while it is closed, stopped or starved
  *     mic.raw        s16le mono: what the microphone brought, echo included; zeros likewise
  *     mic.fifo       s16le mono at the microphone's rate: what is said in the room; taken only while capture runs
- *     fault          any of spk-gone mic-gone spk-stall mic-stall spk-xrun; an emptied file heals
+ *     fault          any of spk-gone mic-gone spk-stall mic-stall spk-xrun mic-zero mic-stuck; an emptied file heals
  *     events.log     monotonic_ns virtual_ns speaker|mic event position rate held_ms
  *
  * A plain clock is real time (times `speed`): an application that is late gets an xrun, as from hardware. An
@@ -20,7 +20,7 @@
  * written, so no sample is ever lost however loaded the machine is. The clock has nothing else to wait for:
  * a stopped, stalled or closed device never holds it.
  *
- *     pcm.x { type voice_agent_card  directory "/room"  [only playback|capture] [rate 24000]
+ *     pcm.x { type voice_agent_card  directory "/room"  [only playback|capture] [rate 24000] [channels 2]
  *             [elastic 1] [speed 4] [ppm 0] [echo_db -12] [echo_ms 40] }
  *
  * Build: gcc -shared -fPIC -DPIC -Wl,-z,nodelete virtual_card.c virtual_room.c -lasound -lpthread -lm
@@ -43,7 +43,7 @@ _Static_assert(sizeof(snd_pcm_uframes_t) == 8, "positions are handed to alsa-lib
 
 struct settings {
     const char *directory, *only;
-    double rate, elastic, speed, ppm, echo_db, echo_ms;
+    double rate, channels, elastic, speed, ppm, echo_db, echo_ms;
 };
 
 /* ---------------------------------------------------------------- callbacks of the I/O plugin */
@@ -234,7 +234,7 @@ static const snd_pcm_ioplug_callback_t callbacks = {
 static int read_settings(snd_config_t *conf, struct settings *s)
 {
     const struct { const char *name; double *number; } numbers[] = {
-        {"rate", &s->rate}, {"elastic", &s->elastic}, {"speed", &s->speed},
+        {"rate", &s->rate}, {"channels", &s->channels}, {"elastic", &s->elastic}, {"speed", &s->speed},
         {"ppm", &s->ppm}, {"echo_db", &s->echo_db}, {"echo_ms", &s->echo_ms},
     };
     snd_config_iterator_t i, next;
@@ -262,13 +262,14 @@ static int read_settings(snd_config_t *conf, struct settings *s)
     return s->directory ? 0 : -EINVAL;
 }
 
-static int offer_formats(snd_pcm_ioplug_t *io, double only_rate)
+/* Of what a setting leaves open, the whole range. */
+static int offer_formats(snd_pcm_ioplug_t *io, const struct settings *s)
 {
     static const unsigned accesses[] = {SND_PCM_ACCESS_RW_INTERLEAVED, SND_PCM_ACCESS_MMAP_INTERLEAVED};
     static const unsigned formats[] = {SND_PCM_FORMAT_S16_LE};
     const struct { int what; unsigned low, high; } ranges[] = {
-        {SND_PCM_IOPLUG_HW_CHANNELS, 1, 2},
-        {SND_PCM_IOPLUG_HW_RATE, only_rate ? only_rate : 8000, only_rate ? only_rate : 48000},
+        {SND_PCM_IOPLUG_HW_CHANNELS, s->channels ? s->channels : 1, s->channels ? s->channels : 2},
+        {SND_PCM_IOPLUG_HW_RATE, s->rate ? s->rate : 8000, s->rate ? s->rate : 48000},
         {SND_PCM_IOPLUG_HW_PERIOD_BYTES, 64, 1 << 16},
         {SND_PCM_IOPLUG_HW_BUFFER_BYTES, 128, 1 << 19},
         {SND_PCM_IOPLUG_HW_PERIODS, 2, 64},
@@ -338,7 +339,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(voice_agent_card)
         card_close(&c->io);
         return error;
     }
-    error = offer_formats(&c->io, s.rate);
+    error = offer_formats(&c->io, &s);
     if (error < 0) {
         snd_pcm_ioplug_delete(&c->io);
         return error;

@@ -24,6 +24,7 @@
 #define FAULT_LOOK_NS 10000000LL /* a fault is injected by hand or by a test: 10 ms is soon enough */
 #define CHUNK 2048               /* samples moved at a time; bounds the stack, not the step of the clock */
 #define AIR_SAMPLES (1 << 18)    /* what the air remembers for the echo: 5.4 s at 48 kHz */
+#define STUCK_AT 1234            /* what a stuck converter brings: any value but zero */
 #define CLOCK_PRIORITY 20        /* above everything ordinary, below the kernel's own threads (50) */
 
 static struct room *rooms;
@@ -221,6 +222,14 @@ static void add_echo(const struct room *room, int16_t *samples, size_t count)
     }
 }
 
+/* A converter that runs and brings nothing of the room: muted in hardware, or broken. */
+static void go_flat(const struct room *room, int16_t *samples, size_t count)
+{
+    if (room->faults & (MIC_ZERO | MIC_STUCK))
+        for (size_t i = 0; i < count; i++)
+            samples[i] = room->faults & MIC_STUCK ? STUCK_AT : 0;
+}
+
 static void put_into_ring(struct converter *c, const int16_t *samples, size_t count)
 {
     if (count > c->size - queued(c)) {
@@ -242,6 +251,7 @@ static void run_microphone(struct room *room)
         if (flowing(c)) {
             hear_the_room(room, samples, count);
             add_echo(room, samples, count);
+            go_flat(room, samples, count);
             put_into_ring(c, samples, count);
         }
         record(c, samples, count);
@@ -252,7 +262,8 @@ static void run_microphone(struct room *room)
 
 void look_for_faults(struct room *room)
 {
-    static const char *const names[] = {"spk-gone", "mic-gone", "spk-stall", "mic-stall", "spk-xrun"};
+    static const char *const names[] = {"spk-gone",  "mic-gone", "spk-stall", "mic-stall",
+                                        "spk-xrun", "mic-zero", "mic-stuck"};
     char text[256] = "";
     int file = open_in(room, "fault", O_RDONLY);
     if (file >= 0) {

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum fault { SPK_GONE = 1, MIC_GONE = 2, SPK_STALL = 4, MIC_STALL = 8, SPK_XRUN = 16 };
+enum fault { SPK_GONE = 1, MIC_GONE = 2, SPK_STALL = 4, MIC_STALL = 8, SPK_XRUN = 16, MIC_ZERO = 32, MIC_STUCK = 64 };
 
 /* One direction of the card. The ring holds mono samples at `position since prepare % size`. */
 struct converter {
