@@ -35,7 +35,7 @@ from voice_agent.audio.devices import Condition, DevicesState
 from voice_agent.backoff import Backoff
 from voice_agent.config import Config
 from voice_agent.credentials import Secret
-from voice_agent.dialogue import Dialogue, Fact, TokensUsed
+from voice_agent.dialogue import Dialogue, Fact, State, TokensUsed
 from voice_agent.errors import Cause, ConfigError, Unauthorized
 from voice_agent.formats import samples_to_s
 from voice_agent.health import Parts, snapshot, vitals
@@ -91,7 +91,12 @@ class Agent:
         self.ports = Ports(config, self._settings.input_rate, self._settings.output_rate)
         self.ports.devices.on_change = self._devices_changed
         self.herald = Herald(
-            self._provider.name, self.ports, cues_for(config), self.counters, self._tell_status
+            self._provider.name,
+            self.ports,
+            cues_for(config),
+            self.counters,
+            self._tell_status,
+            doing=self._doing,
         )
         self.sessions = Sessions(
             self._connect,
@@ -118,6 +123,9 @@ class Agent:
     def session(self) -> Session | None:
         """The session that hears and speaks now, if there is one."""
         return self.sessions.live
+
+    def _doing(self) -> State | None:
+        return self.session.dialogue.state if self.session else None
 
     def status(self) -> str:
         """How the daemon is, in one line for people."""

@@ -1,15 +1,17 @@
 """From the configuration to the values that the parts are made of: the one place that knows both."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from voice_agent.audio.cues import Cues, language_of
-from voice_agent.budget import Budget, state_directory
+from voice_agent.budget import Budget
 from voice_agent.config import Config
 from voice_agent.credentials import Secret
 from voice_agent.dialogue import Memory
 from voice_agent.lifetime import Lifetime
 from voice_agent.realtime.events import ToolSpec, TurnDetection
 from voice_agent.realtime.providers import PROVIDERS, Place, Provider, SessionSettings, custom, endpoint
+from voice_agent.storage import state_directory
 from voice_agent.tools.base import Tool, Toolbox
 from voice_agent.tools.clock import clock_tool
 from voice_agent.tools.weather import WeatherService, weather_tool
@@ -92,9 +94,13 @@ def cues_for(config: Config) -> Cues | None:
     """The daemon's own sounds, if they are wanted."""
     if not config.cues.enabled:
         return None
-    wanted = config.cues.language
-    session = config.session
-    return Cues(language_of(session.languages, session.instructions) if wanted == "auto" else wanted)
+    wanted, session = config.cues, config.session
+    language = language_of(session.languages, session.instructions)
+    return Cues(
+        language if wanted.language == "auto" else wanted.language,
+        quiet=wanted.quiet,
+        folder=Path(wanted.folder) if wanted.folder else None,
+    )
 
 
 def spread_for(config: Config) -> float:

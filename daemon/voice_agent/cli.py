@@ -106,6 +106,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     from voice_agent import config
+    from voice_agent.audio.cues import faults
     from voice_agent.credentials import find_key
 
     try:
@@ -121,6 +122,9 @@ def _check(arguments: argparse.Namespace) -> int:
     print(f"{arguments.file}: no problems (provider {settings.provider.kind}, {where})")
     if key is not None and key.warning:
         print(f"warning: {key.warning}", file=sys.stderr)
+    if settings.cues.enabled and settings.cues.folder:
+        for fault in faults(Path(settings.cues.folder)):
+            print(f"warning: {fault}", file=sys.stderr)
     return os.EX_OK
 
 

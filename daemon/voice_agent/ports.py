@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from voice_agent.audio.devices import AudioDevices
+from voice_agent.audio.devices import AudioDevices, Condition
 from voice_agent.audio.ear import Chunk, Ear, EarStatistics
 from voice_agent.audio.gate import VoiceGate
 from voice_agent.audio.microphone import Microphone, MicrophoneStatistics
@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 PRE_ROLL_MS = 500
 """Sound from before the gate opened that a session gets, too: a word begins softly."""
+
+MISSING = frozenset({Condition.CLOSED, Condition.ABSENT, Condition.FAILED})
+"""Conditions in which a microphone hears nothing although it should."""
 
 MICROPHONE_BUFFER_S = 2.0
 """The microphone's own ring: the ear empties it at once and does the keeping."""
@@ -73,6 +76,16 @@ class Ports:
         """Captured sound that was meant for a server and never reached one, in seconds since the start."""
         return samples_to_s(self.ear.statistics().lost, self.ear.rate)
 
+    @property
+    def audible(self) -> bool:
+        """Whether there is a loudspeaker that plays."""
+        return self.devices.state().output.condition is Condition.OPEN
+
+    @property
+    def hearing(self) -> bool:
+        """Whether there is a microphone, or it was closed on purpose."""
+        return self.devices.state().input.condition not in MISSING
+
     # ------------------------------------------------------------------------------ between sessions
 
     def park(self) -> None:
@@ -102,6 +115,23 @@ class Ports:
         finally:
             self._listeners.remove(listen)
         return max(position - ms_to_samples(PRE_ROLL_MS, self.microphone.rate), 0)
+
+    async def utterance(self) -> None:
+        """Wait until somebody has spoken, and paused: who answers sooner talks over him."""
+        gate = VoiceGate(self.microphone.rate)
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def listen(chunk: Chunk) -> None:
+            spoke = gate.is_open
+            gate.feed(chunk.position, chunk.pcm)
+            if spoke and not gate.is_open and not over.done():
+                over.set_result(None)
+
+        self._listeners.append(listen)
+        try:
+            await over
+        finally:
+            self._listeners.remove(listen)
 
     def _hear(self, chunk: Chunk) -> None:
         for listen in tuple(self._listeners):

@@ -146,7 +146,7 @@ async def daemon(directory: Path, server: Server) -> AsyncIterator[Daemon]:
     """The daemon, streaming its microphone to ``server``."""
     with VirtualCard(directory) as card:
         config = directory / "config.toml"
-        config.write_text(f'[provider]\nkind = "local"\nurl = "{server.url}"\n')
+        config.write_text(f'[cues]\nquiet = ["ready"]\n[provider]\nkind = "local"\nurl = "{server.url}"\n')
         before = len(server.connections)
         began = monotonic()
         async with _process(["voice_agent", "run", "--config", str(config)], card.environment()) as process:

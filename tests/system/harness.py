@@ -73,6 +73,8 @@ def daemon(
     dialect = "yandex" if "dialect=yandex" in url else "ga"
     provider = f'[provider]\nkind = "custom"\ndialect = "{dialect}"\nurl = "{url}"\n'
     provider += f'key_file = "{key_file}"\n' if key_file else ""
+    if "[cues]" not in settings:
+        settings += '\n[cues]\nquiet = ["ready"]\n'  # a recording begins with what the test is about
     config.write_text(provider + settings + '\n[metrics]\nport = 0\n[log]\nlevel = "debug"\n')
     environment = (
         os.environ | room.environment() | {"VOICE_AGENT_API_KEY": KEY, "STATE_DIRECTORY": str(directory)}

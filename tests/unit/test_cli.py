@@ -87,6 +87,18 @@ def test_check_finds_that_a_named_key_file_is_not_there(
     assert "provider.key_file" in told
 
 
+def test_check_looks_at_the_operators_sounds_which_are_no_reason_to_refuse(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ready.wav").write_bytes(b"RIFF")
+    file = configured(tmp_path, f'[cues]\nfolder = "{tmp_path}"')
+    code, _, told = run(["check", file], capsys)
+    assert code == os.EX_OK
+    assert told.startswith(f"warning: {tmp_path}/ready.wav: it is cut off, or no WAV file; make it WAV")
+    code, _, told = run(["check", configured(tmp_path, '[cues]\nfolder = "sounds"')], capsys)
+    assert (code, told.partition(";")[0]) == (os.EX_CONFIG, "cues.folder: is not an absolute path")
+
+
 @pytest.mark.parametrize("kind", ["openai", 'yandex"\nfolder = "b1g'])
 def test_run_without_a_key_ends_with_78_and_the_three_ways(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, kind: str

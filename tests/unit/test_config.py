@@ -121,6 +121,8 @@ def test_a_cap_of_zero_a_session_without_end_and_quick_parking_at_home_are_sound
         (YANDEX + "[session]\npark_after_s = 2", "session.park_after_s", "would open sessions all the time"),
         ("[budget]\ntokens = -1", "budget.tokens", "a whole number from 0"),
         ('[cues]\nlanguage = "de"', "cues.language", 'one of "auto", "en", "ru"'),
+        ('[cues]\nquiet = ["redy"]', "cues.quiet[0]", 'did you mean "ready"?'),
+        ('[cues]\nfolder = "sounds"', "cues.folder", "is not an absolute path"),
         ('[metrics]\naddress = "0.0.0.0"', "metrics.address", "is not an IP address within this machine"),
         ('[metrics]\naddress = "localhost"', "metrics.address", "write 127.0.0.1 or ::1"),
         ("[metrics]\nport = 65536", "metrics.port", "a whole number from 0 to 65535"),

@@ -6,9 +6,9 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from voice_agent import herald
+from voice_agent import announcer, herald
 from voice_agent.audio.speaker import Speaker
-from voice_agent.dialogue import AnswerFailed, TurnStarted
+from voice_agent.dialogue import AnswerFailed, FirstSound, State, TurnStarted
 from voice_agent.errors import Cause, ConnectFailed, ConnectionLost, SessionError, Unauthorized
 from voice_agent.herald import Herald
 from voice_agent.reconnect import Reconnect, Retry, Temper
@@ -23,11 +23,17 @@ class Names:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.quiet: set[str] = set()
+        self.on_asked: Callable[[], object] = lambda: None
 
     def pcm(self, name: str, rate: int) -> bytes:
         assert rate == RATE
         self.asked.append(name)
-        return bytes(2 * len(name))
+        self.on_asked()
+        return b"" if name in self.quiet else bytes(2 * len(name))
+
+    def review(self) -> None:
+        pass
 
 
 class Room:
@@ -40,10 +46,13 @@ class Room:
         self.changes = 0
         self.words: asyncio.Queue[int] = asyncio.Queue()
         self.lost_s = 0.0
-        self.herald = Herald("yandex", self, self.cues, self.counters, self._count)
+        self.audible = True
+        self.hearing = True
+        self.doing: State | None = None
+        self.herald = Herald("yandex", self, self.cues, self.counters, self._count, doing=lambda: self.doing)
 
-    async def speech(self) -> int:
-        return await self.words.get()
+    async def utterance(self) -> None:
+        await self.words.get()
 
     def _count(self) -> None:
         self.changes += 1
@@ -57,6 +66,12 @@ class Room:
         for _ in range(2):
             self.speaker.callback(None, RATE, {}, 0)
 
+    def hears_out(self) -> bool:
+        """Let a block sound; whether nothing is left."""
+        self.speaker.callback(None, RATE, {}, 0)
+        queued, played = self.speaker.positions()
+        return queued <= played
+
     def loses(self, error: SessionError, delay_s: float = 1.0, temper: Temper = Temper.WEATHER) -> None:
         self.herald.news(Lost(error, Retry(delay_s, temper, 1)))
 
@@ -65,13 +80,22 @@ class Room:
             while not condition():
                 await asyncio.sleep(0)
 
+    async def never(self, condition: Callable[[], bool], *, after: Callable[[], bool] = lambda: True) -> None:
+        """In many looks of the announcer."""
+        await self.until(after)
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+            assert not condition()
+
 
 def in_a_room(scene: Callable[[Room], Coroutine[None, None, None]]) -> Callable[[pytest.MonkeyPatch], None]:
     """Run ``scene`` beside a herald that does not keep people waiting."""
 
     def test(monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(herald, "QUICK_S", 0.0)
-        monkeypatch.setattr(herald, "FIRST_EXCUSE_PAUSE_S", 0.01)
+        monkeypatch.setattr(announcer, "QUICK_S", 0.0)
+        monkeypatch.setattr(announcer, "FIRST_EXCUSE_PAUSE_S", 0.01)
+        monkeypatch.setattr(announcer, "LISTENING_AFTER_S", 0.0)
+        monkeypatch.setattr(announcer, "LOOK_S", 0.001)
 
         async def run() -> None:
             room = Room()
@@ -154,35 +178,119 @@ async def test_who_speaks_without_a_session_is_told_why_nobody_answers(room: Roo
 @in_a_room
 async def test_nobody_is_told_anything_who_does_not_speak(room: Room) -> None:
     room.loses(ConnectionLost("gone", cause=Cause.DROPPED))
-    for _ in range(20):
-        await asyncio.sleep(0.001)
-    assert room.sounded == []
+    await room.never(lambda: room.sounded != [])
 
 
 @in_a_room
 async def test_a_session_that_is_back_is_announced_only_to_whom_its_loss_was(room: Room) -> None:
     room.herald.news(Live(0.1, renewed=False))
+    await room.until(lambda: room.speaker.positions().queued == len("ready"))
+    room.plays_out()
     room.loses(ConnectionLost("gone", cause=Cause.DROPPED))
     room.herald.news(Live(0.1, renewed=False))
-    assert room.sounded == []
     room.loses(ConnectionLost("gone", cause=Cause.DROPPED))
     room.words.put_nowait(0)
-    await room.until(lambda: room.speaker.positions().queued > 0)
+    await room.until(lambda: room.speaker.positions().queued == len("readyoffline"))
     room.plays_out()
     room.herald.news(Live(9.0, renewed=False))
-    await room.until(lambda: room.sounded == ["offline", "back"])
+    await room.until(lambda: room.sounded == ["ready", "offline", "back"])
+
+
+@in_a_room
+async def test_the_first_session_of_a_process_is_greeted_and_no_other(room: Room) -> None:
+    room.herald.news(Live(0.1, renewed=False))
+    room.herald.news(Live(0.1, renewed=True))
+    room.loses(ConnectionLost("gone", cause=Cause.DROPPED))
+    room.herald.news(Live(0.1, renewed=False))
+    await room.never(lambda: room.sounded != ["ready"], after=lambda: room.sounded == ["ready"])
+
+
+@in_a_room
+async def test_whoever_wakes_a_parked_daemon_and_says_no_more_is_told_that_it_listens(room: Room) -> None:
+    room.herald.news(Live(0.1, renewed=False))
+    await room.until(lambda: room.sounded == ["ready"])
+    room.plays_out()
+    for doing in (State.IDLE, State.LISTENING):
+        room.herald.news(Parked())
+        room.doing = doing
+        room.herald.news(Live(0.1, renewed=False))
+        await room.until(lambda: "listening" in room.sounded)
+        room.plays_out()
+        await room.never(lambda: room.sounded != ["ready", "listening"])
+
+
+@pytest.mark.parametrize(
+    ("error", "temper", "phrase"),
+    [
+        (ConnectFailed("no such name", cause=Cause.DNS), Temper.OFFLINE, "offline"),
+        (ConnectFailed("nobody there", cause=Cause.TIMEOUT), Temper.OFFLINE, "offline"),
+        (ConnectionLost("gone", cause=Cause.SILENT), Temper.WEATHER, "offline"),
+        (ConnectFailed("a page", cause=Cause.PORTAL), Temper.OBSTRUCTED, "offline"),
+        (ConnectFailed("503", cause=Cause.SERVER_ERROR), Temper.WEATHER, "trouble"),
+        (ConnectionLost("too much to do", cause=Cause.OVERLOADED), Temper.BUSY, "trouble"),
+        (ConnectionLost("no answers", cause=Cause.STUCK), Temper.WEATHER, "trouble"),
+        (Unauthorized("wrong key", cause=Cause.UNAUTHORIZED), Temper.REFUSED, "refused"),
+        (Unauthorized("no money", cause=Cause.QUOTA), Temper.REFUSED, "refused"),
+    ],
+)
+def test_the_phrase_says_whom_the_cure_is_up_to(error: SessionError, temper: Temper, phrase: str) -> None:
+    assert herald.excuse_for(Lost(error, Retry(1.0, temper, 1))) == phrase
+
+
+@in_a_room
+async def test_who_waits_for_an_answer_when_the_connection_goes_need_not_ask_again(room: Room) -> None:
+    room.herald.observe(TurnStarted(1, interrupts=False))
+    room.loses(ConnectionLost("gone", cause=Cause.DROPPED))
+    await room.until(lambda: room.sounded == ["offline"])
+
+
+@in_a_room
+async def test_who_wakes_a_parked_daemon_that_is_offline_need_not_ask_again(room: Room) -> None:
+    room.herald.news(Parked())
+    room.loses(ConnectFailed("no such name", cause=Cause.DNS))
+    await room.until(lambda: room.sounded == ["offline"])
+
+
+@in_a_room
+async def test_who_has_his_answer_is_not_bothered_with_the_loss_of_the_connection(room: Room) -> None:
+    room.herald.observe(TurnStarted(1, interrupts=False))
+    room.herald.observe(FirstSound(1, 0.8, 0.7))
+    room.loses(ConnectionLost("gone", cause=Cause.DROPPED))
+    await room.never(lambda: room.sounded != [])
+
+
+@in_a_room
+async def test_an_excuse_waits_for_the_end_of_what_still_sounds(room: Room) -> None:
+    room.speaker.play(bytes(4800), starts=True)
+    room.loses(ConnectionLost("gone", cause=Cause.DROPPED))
+    room.words.put_nowait(0)
+    await room.never(lambda: room.sounded != [])
+    room.plays_out()
+    await room.until(lambda: room.speaker.positions().queued == 2400 + len("offline"))
+
+
+@in_a_room
+async def test_causes_that_take_turns_do_not_make_it_talk_more(room: Room) -> None:
+    announcer.FIRST_EXCUSE_PAUSE_S = 60.0
+    for cause in (Cause.DNS, Cause.SERVER_ERROR) * 3:
+        room.loses(ConnectFailed("no", cause=cause))
+        room.words.put_nowait(0)
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        room.plays_out()
+    assert room.sounded == ["offline", "trouble"]
 
 
 @in_a_room
 async def test_a_session_that_is_back_is_not_excused_any_more(room: Room) -> None:
+    room.herald.news(Live(0.1, renewed=False))
+    await room.until(lambda: room.sounded == ["ready"])
     room.loses(ConnectionLost("gone", cause=Cause.DROPPED))
     await asyncio.sleep(0.005)
     room.herald.news(Live(0.1, renewed=False))
     await asyncio.sleep(0.005)
     room.words.put_nowait(0)
-    for _ in range(20):
-        await asyncio.sleep(0.001)
-    assert room.sounded == []
+    await room.never(lambda: room.sounded != ["ready"])
 
 
 @pytest.mark.parametrize("status", sorted(herald.UNANSWERED))

@@ -73,12 +73,15 @@ class Speaker:
         self._lost_samples = 0
         self._latency = 0
         self._played = 0
+        self._chime_end = 0
 
     def play(self, pcm: bytes, *, starts: bool = False) -> None:
         """Append PCM16 audio (whole samples) to what is playing.
 
         ``starts`` says that a stretch of speech begins here: silence before it is a pause, not a gap.
         """
+        if self._ring.written == self._chime_end > self.positions().played:
+            self.silence()
         if starts:
             self._playout.starts.append(self._ring.written + self._spilled)
         samples = samples_in(pcm)
@@ -86,6 +89,18 @@ class Speaker:
             samples = samples[self._ring.write(samples) :]
         if len(samples):
             self._keep(samples)
+
+    def chime(self, pcm: bytes) -> None:
+        """Play a sound that is no part of a conversation, unless something is still to be heard.
+
+        It gives way to ``play`` at once. What the ring has no room for is left out: as it never spills, its
+        end does not move ``queued``, which a dialogue has read before it plays.
+        """
+        queued, played = self.positions()
+        if queued <= played:
+            self._playout.starts.append(queued)
+            self._ring.write(samples_in(pcm))
+            self._chime_end = self._ring.written
 
     def silence(self) -> None:
         """Fall silent within one block; what was queued will not be heard.

@@ -64,6 +64,8 @@ def clashes(config: Config, reported: set[str]) -> Iterator[Problem]:
         yield from _url_problems(config.provider.url, insecure=config.provider.insecure)
     if config.provider.key_file and not config.provider.key_file.startswith("/"):
         yield Problem("provider.key_file", "is not an absolute path", "begin it with /")
+    if config.cues.folder and not config.cues.folder.startswith("/"):
+        yield Problem("cues.folder", "is not an absolute path", "begin it with /")
     for name in ("geocoding_url", "forecast_url"):
         if _split(getattr(config.tools.weather, name), "http", "https") is None:
             yield Problem(f"tools.weather.{name}", "is not a web address", "write https://host/path")

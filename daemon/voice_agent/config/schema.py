@@ -9,6 +9,23 @@ KEYLESS: tuple[Kind, ...] = ("local", "custom")
 """Servers that may live without a key."""
 
 ToolName = Literal["get_weather", "get_time"]
+CueName = Literal[
+    "ready",
+    "listening",
+    "thinking",
+    "lost",
+    "back",
+    "loudspeaker_back",
+    "muted",
+    "unmuted",
+    "offline",
+    "trouble",
+    "refused",
+    "allowance",
+    "no_answer",
+    "no_microphone",
+    "microphone_back",
+]
 Rate = Annotated[
     int, Meta(ge=8000, le=48000, examples=[24000], description="In Hz; the provider's own if not set")
 ]
@@ -259,13 +276,21 @@ class Budget(Struct, frozen=True):
 
 
 class Cues(Struct, frozen=True):
-    """Short sounds and phrases of the daemon's own, for when the provider cannot speak."""
+    """Short sounds and phrases of the daemon's own, which say why nothing happens."""
 
     enabled: Annotated[bool, Meta(description="Whether there are any")] = True
     language: Annotated[
         Literal["auto", "ru", "en"],
         Meta(description="Their language; auto: that of session.languages, or of the instructions"),
     ] = "auto"
+    quiet: Annotated[tuple[CueName, ...], Meta(description="Names of those that are not to sound")] = ()
+    folder: Annotated[
+        str,
+        Meta(
+            description="Absolute path of a folder with sounds to play instead: NAME.wav or"
+            " LANGUAGE-NAME.wav, PCM16, mono or stereo, 8 to 48 kHz, at most 10 s; empty: none"
+        ),
+    ] = ""
 
 
 class Metrics(Struct, frozen=True):

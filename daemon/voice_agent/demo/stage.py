@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from voice_agent.agent import SWITCH_INTERVAL_S, Agent
 from voice_agent.audio.devices import Condition
 from voice_agent.config import Config
-from voice_agent.config.schema import Metrics, Provider, Tools, Weather
+from voice_agent.config.schema import Cues, Metrics, Provider, Tools, Weather
 from voice_agent.demo.chronicle import Chronicle
 from voice_agent.demo.server import ServerAddress
 from voice_agent.dialogue import Fact, State
@@ -163,5 +163,6 @@ def _config(server: ServerAddress) -> Config:
     return Config(
         provider=Provider(kind="local", url=server.url),
         tools=Tools(weather=weather),
+        cues=Cues(enabled=False),  # whatever else sounds is judged to be stray
         metrics=Metrics(enabled=False),
     )

@@ -29,10 +29,10 @@ from voice_agent.realtime.events import (
 
 def begin_turn(books: Books, event: SpeechStarted, at: Moment) -> Sequence[Command]:
     """Barge-in: everything queued is cut, and the server learns what was heard of each item."""
-    interrupts = at.queued > at.played
     commands: list[Command] = [Tell(books.said(u, at.played)) for u in books.playout.take_finished(at.played)]
-    commands += [Silence()] if interrupts else []
+    commands += [Silence()] if at.queued > at.played else []
     cut = books.playout.take_all()
+    interrupts = any(utterance.end > at.played for utterance in cut)  # a cue of our own is no answer
     commands += _corrections(books, cut, at.played)
     commands += _cancellations(books)
     commands += [Tell(books.said(utterance, at.played)) for utterance in cut]
