@@ -4,14 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from voice_agent.audio.cues import Cues, language_of
-from voice_agent.budget import Budget
+from voice_agent.budget import Budget, state_directory
 from voice_agent.config import Config
 from voice_agent.credentials import Secret
 from voice_agent.dialogue import Memory
 from voice_agent.lifetime import Lifetime
 from voice_agent.realtime.events import ToolSpec, TurnDetection
 from voice_agent.realtime.providers import PROVIDERS, Place, Provider, SessionSettings, custom, endpoint
-from voice_agent.storage import state_directory
 from voice_agent.tools.base import Tool, Toolbox
 from voice_agent.tools.clock import clock_tool
 from voice_agent.tools.weather import WeatherService, weather_tool
