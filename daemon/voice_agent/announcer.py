@@ -213,7 +213,6 @@ class Announcer:
                 await self._room.utterance()
             await self._end_of_playout()
             self.play(phrase)
-            self._asked = False
             self._excuses[phrase] = monotonic() + pause_s, min(pause_s * 2, LAST_EXCUSE_PAUSE_S)
 
     async def _end_of_playout(self) -> None:

@@ -122,6 +122,28 @@ async def test_a_loudspeaker_that_comes_back_is_heard_to_be_back(room: Room) -> 
     assert room.sounded == ["loudspeaker_back"], "and one sound for both is enough"
 
 
+def test_a_microphone_that_comes_back_a_little_after_the_loudspeaker_is_not_missed() -> None:
+    room = Room()
+    ears = room.herald._announcer
+
+    def looks(*seconds: float) -> list[str]:
+        for now in seconds:
+            ears._look_at_devices(now)
+        wanted = []
+        while not ears._wanted.empty():
+            wanted.append(ears._wanted.get_nowait())
+        return wanted
+
+    room.audible = room.hearing = False
+    assert looks(100, 200) == []
+    room.audible = True
+    assert looks(200.001, 200.002) == ["loudspeaker_back"]
+    room.hearing = True
+    assert looks(201) == []
+    room.hearing = False
+    assert looks(300, 301) == ["no_microphone"]
+
+
 @in_a_room
 async def test_a_quiet_cue_makes_no_sound(room: Room) -> None:
     room.cues.quiet = {"muted"}

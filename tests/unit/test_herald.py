@@ -260,6 +260,16 @@ async def test_who_has_his_answer_is_not_bothered_with_the_loss_of_the_connectio
 
 
 @in_a_room
+async def test_who_was_told_that_there_is_no_answer_is_not_told_why_there_is_no_session(room: Room) -> None:
+    room.herald.observe(TurnStarted(1, interrupts=False))
+    room.herald.observe(AnswerFailed(1, "given up", "because"))
+    await room.until(lambda: room.sounded == ["no_answer"])
+    room.plays_out()
+    room.loses(ConnectionLost("gone", cause=Cause.DROPPED))
+    await room.never(lambda: room.sounded != ["no_answer"])
+
+
+@in_a_room
 async def test_an_excuse_waits_for_the_end_of_what_still_sounds(room: Room) -> None:
     room.speaker.play(bytes(4800), starts=True)
     room.loses(ConnectionLost("gone", cause=Cause.DROPPED))
