@@ -325,6 +325,7 @@ async def test_an_answer_that_was_cut_or_incomplete_needs_no_apology(room: Room)
 @in_a_room
 async def test_cues_do_not_talk_over_an_answer(room: Room) -> None:
     room.speaker.play(bytes(4800), starts=True)
+    room.speaker.finish()
     room.herald.observe(AnswerFailed(1, "no_progress", "because"))
     await room.until(lambda: bool(room.sounded))
     room.plays_out()

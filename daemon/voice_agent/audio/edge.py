@@ -7,7 +7,7 @@ stream.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Protocol
 
@@ -33,8 +33,9 @@ class Callback(Protocol):
 class Edge(ABC):
     """The PortAudio side of one direction. All fields are written by the callback alone."""
 
-    def __init__(self, channels: int = 1) -> None:
+    def __init__(self, channels: int = 1, *, clock: Callable[[], float] = monotonic) -> None:
         self.channels = channels
+        self._clock = clock
         self.callbacks = 0
         self.callback_errors = 0
         self.last_callback = 0.0
@@ -44,7 +45,7 @@ class Edge(ABC):
         self, in_data: bytes | None, frame_count: int, _time_info: Mapping[str, float] | None, status: int
     ) -> tuple[bytes | None, int]:
         """Exchange one block of ``frame_count`` samples with PortAudio."""
-        self.last_callback = monotonic()
+        self.last_callback = self._clock()
         self.callbacks += 1
         try:
             return self._exchange(in_data, frame_count, status), PA_CONTINUE

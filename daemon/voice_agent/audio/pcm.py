@@ -30,6 +30,16 @@ def fade_out(samples: Samples) -> None:
         samples[index] = int(value * (length - 1 - index) / length)
 
 
+def reflect(samples: Samples, out: Samples) -> int:
+    """Fill the head of ``out`` with the end of ``samples`` backwards; return how many samples.
+
+    Backwards, sound goes on from its last sample without a step.
+    """
+    count = min(len(samples), len(out))
+    out[:count] = samples[::-1][:count]
+    return count
+
+
 def resampled(pcm: bytes, rate: int, to_rate: int) -> bytes:
     """PCM16 at another rate, on straight lines between samples: fit for a detector and for short cues."""
     if rate == to_rate:

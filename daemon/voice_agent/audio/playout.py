@@ -13,16 +13,27 @@ sample being heard at a callback is the one ``latency`` samples back on the emit
 mark it falls on turns it into a position: no wall clock, and still exact across underruns and flushes.
 Silence needs no mark; after a mark's content the position rests.
 
-A *gap* is silence inside a stretch of speech. Silence that ends where a stretch begins is a pause: the
-loop lists the positions where stretches begin, a flush begins one too.
+A block is put together from three parts, any of which may be empty::
 
-Everything in this file is written by the callback alone, ``starts`` excepted.
+    [ head: the rest of a tail, or flushed sound that fades ][ content ][ tail, then silence ]
+
+Content that stops where no stretch ends is followed by a *tail*: its last milliseconds backwards, fading.
+It takes nothing from the content, and no sample must be kept in hand for it. Content that returns fades in.
+Where a stretch begins or ends (a *seam*; the loop lists them) content is bit-exact, and silence is a pause
+and not a *gap*. A flush makes a seam, too. While ``held``, or after silence before the moment ``not_before``,
+nothing is taken from the ring; held time is no gap.
+
+Everything in this file is written by the callback alone, but for ``seams``, ``held``, ``not_before``,
+``taps`` and the wanted gain.
 """
 
 from collections import deque
+from collections.abc import Callable
+from time import monotonic
 
 from voice_agent.audio.edge import PA_OUTPUT_UNDERFLOW, Edge
-from voice_agent.audio.pcm import fade_out, samples_in, silent_samples
+from voice_agent.audio.gain import Gain
+from voice_agent.audio.pcm import fade_out, reflect, samples_in, silent_samples
 from voice_agent.audio.ring import SampleRing
 from voice_agent.formats import BYTES_PER_SAMPLE
 
@@ -30,25 +41,37 @@ MARKS = 512  # of 5 ms blocks: 2.5 s, more than any device's latency
 
 
 class Playout(Edge):
-    """Plays a ring: bit-exact, but for a fade of at most ``fade`` samples when it is flushed."""
+    """Plays a ring: bit-exact at a gain of one, but for ``fade`` samples where sound is cut or torn."""
 
-    def __init__(self, ring: SampleRing, fade: int) -> None:
-        super().__init__()
-        self.starts: deque[int] = deque((0,))
-        """Where stretches begin, ascending. The loop appends or replaces, the callback pops on the left."""
+    def __init__(
+        self, ring: SampleRing, fade: int, ramp: int, *, clock: Callable[[], float] = monotonic
+    ) -> None:
+        super().__init__(clock=clock)
+        self.seams: deque[int] = deque((0,))
+        """Where stretches begin and end, ascending. The loop appends or replaces, the callback pops."""
+        self.held = False
+        self.not_before = 0.0
+        self.taps: tuple[SampleRing, ...] = ()
+        self.gain = Gain(ramp)
         self.played = 0
         self.flushed = 0
         self.faded = 0
         self.gaps = 0
         self.gap_samples = 0
         self.xruns = 0
+        self.untapped = 0
+        self.sounding_at = 0.0
         self._ring = ring
         self._fade = fade
         self._emitted = 0
         self._block_start = 0
-        self._hole = 1  # samples of silence before the next block; the beginning counts as silence
+        self._silent = True  # before the next block; the beginning counts as silence
+        self._hole = 0  # samples of silence since content stopped, held ones left out
+        self._tail = silent_samples(fade)
+        self._tail_rest = self._tail[:0]
         self._marks = [(0, 0, 0)] * MARKS
         self._marked = 0
+        self._block = silent_samples(0)
         self._resize(0)
 
     def heard(self, latency: int) -> int:
@@ -63,59 +86,115 @@ class Playout(Edge):
 
     def interrupted(self) -> None:
         """Say that the next block will not be heard right after the last one. Only while no callback runs."""
+        self._silent = True
         self._hole = max(self._hole, 1)
+        self._tail_rest = self._tail[:0]
 
     def _exchange(self, _in_data: bytes | None, frame_count: int, status: int, /) -> bytes:
         if status & PA_OUTPUT_UNDERFLOW:
             self.xruns += 1
         if frame_count != len(self._block):
             self._resize(frame_count)
-        ring, block, start, before = self._ring, self._block, self._emitted, self._ring.read
-        # What was not sounding needs no fade: the first milliseconds of it would be a blip.
-        faded = self._fade_flushed(start) if before < ring.floor and not self._hole else 0
-        count = ring.read_into(block[faded:] if faded else block)
-        position = ring.read - count
-        content = faded + count
-        skipped = position - before - faded
-        if count or skipped:
-            self._mark(start + faded, position, count)
-            self.flushed += skipped
-            self.played += count
-            if count and self._hole:
-                self._close_hole(position)
+        start, silent, held = self._emitted, self._silent, self.held
+        self.gain.follow(silent=silent)
+        head = self._give_tail(0) if silent else self._fade_flushed(start)
+        waits = held or (silent and self.not_before > self.last_callback)
+        count = self._take(start + head, head, head if waits else frame_count)
+        content = head + count
+        self._silent = content < frame_count or not count
+        if count:
+            self._hole = frame_count - content
+        elif not held:
+            self._hole += frame_count if silent else frame_count - head
+        sounded = count or not (silent or head)
+        if sounded and self._silent and not self._at_seam(self._ring.read):
+            self._begin_tail(content, silent=silent)
+        sound = content + self._give_tail(content)
         self._emitted = start + frame_count
         self._block_start = start  # after the marks: who sees the start sees them
-        if not content:
-            self._hole += frame_count
-            return self._silence
-        self._hole = frame_count - content
-        block[content:] = self._zeros[content:]
-        return block.tobytes()
+        return self._give(sound)
 
     def _resize(self, frame_count: int) -> None:
-        self._block = silent_samples(frame_count)
+        before, self._block = self._block, silent_samples(frame_count)
+        kept = min(len(before), frame_count)  # a tail may need it
+        self._block[frame_count - kept :] = before[len(before) - kept :]
         self._silence = bytes(frame_count * BYTES_PER_SAMPLE)
         self._zeros = samples_in(self._silence)
 
     def _fade_flushed(self, start: int) -> int:
-        tail = self._block[: self._fade]
+        # What was not sounding needs no fade: the first milliseconds of it would be a blip.
         position = self._ring.read
+        if position >= self._ring.floor:
+            return 0
+        tail = self._block[: self._fade]
         count = self._ring.read_flushed(tail)
+        self.gain.apply(tail[:count])
         fade_out(tail[:count])
         self._mark(start, position, count)
         self.played += count
         self.faded += count
         return count
 
+    def _take(self, start: int, begin: int, end: int) -> int:
+        """Content into that part of the block; how many samples."""
+        ring, room = self._ring, self._block[begin:end]
+        before = ring.read
+        count = ring.read_into(room)
+        position = ring.read - count
+        skipped = position - before
+        if count or skipped:
+            self._mark(start, position, count)
+            self.flushed += skipped
+            self.played += count
+        if count:
+            if self._silent:
+                self._end_silence(position, begin)
+            self.gain.apply(room[:count])
+        return count
+
     def _mark(self, start: int, position: int, count: int) -> None:
         self._marks[self._marked % MARKS] = (start, position, count)
         self._marked += 1
 
-    def _close_hole(self, position: int) -> None:
-        starts = self.starts
-        while starts and starts[0] < position:
-            starts.popleft()
-        if not starts or starts[0] != position:
+    def _at_seam(self, position: int) -> bool:
+        seams = self.seams
+        while seams and seams[0] < position:
+            seams.popleft()
+        return bool(seams) and seams[0] == position
+
+    def _end_silence(self, position: int, tail: int) -> None:
+        if self._at_seam(position):
+            self.gain.settle()
+            return
+        self.gain.rise(self._fade)
+        if self._hole:
             self.gaps += 1
-            self.gap_samples += self._hole
-        self._hole = 0
+            self.gap_samples += self._hole + tail
+
+    def _begin_tail(self, content: int, *, silent: bool) -> None:
+        """Reflect what was given last; what stands in the block behind ``content`` is of the block before."""
+        block, tail = self._block, self._tail
+        count = reflect(block[:content], tail)
+        if not silent:
+            count += reflect(block[content:], tail[count:])
+        fade_out(tail[:count])
+        self._tail_rest = tail[:count]
+
+    def _give_tail(self, at: int) -> int:
+        rest = self._tail_rest
+        if not rest:
+            return 0
+        count = min(len(rest), len(self._block) - at)
+        self._block[at : at + count] = rest[:count]
+        self._tail_rest = rest[count:]
+        return count
+
+    def _give(self, sound: int) -> bytes:
+        """The block, of which so many samples are no silence."""
+        block = self._block if sound else self._zeros
+        if sound:
+            block[sound:] = self._zeros[sound:]
+            self.sounding_at = self.last_callback
+        for tap in self.taps:
+            self.untapped += len(block) - tap.write(block)
+        return block.tobytes() if sound else self._silence

@@ -4,14 +4,21 @@ The server speaks faster than real time, so the ring holds minutes, not millisec
 buffer: no feeder task, one flush. Only an answer longer than the ring spills into a queue on the loop's
 side, which timers move on as the ring drains; it belongs to the same positions and the same flush.
 
+What arrives piece by piece is not played at once, but when the next pieces are likely to be in time:
+``jitter`` says when, the callback obeys. Volume and ducking are one gain, which the callback follows.
+
 Everything in this file runs on, and is written by, the event loop. The callback's half is ``playout``.
 """
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+from time import monotonic
 from typing import NamedTuple
 
 from voice_agent.audio.edge import Callback
+from voice_agent.audio.gain import db_to_gain, steps
+from voice_agent.audio.jitter import Jitter
 from voice_agent.audio.pcm import Samples, samples_in
 from voice_agent.audio.playout import Playout
 from voice_agent.audio.ring import SampleRing
@@ -19,6 +26,8 @@ from voice_agent.formats import ms_to_samples
 
 MAX_LATENCY_S = 2  # Bluetooth has a quarter of it; the playout's marks do not reach much further back
 REFILL_S = 1.0  # a ring refilled once a second cannot run dry if it holds several
+RAMP_MS = 10.0
+"""How long a change of the gain takes: longer than a click, shorter than a syllable."""
 
 
 class Positions(NamedTuple):
@@ -52,17 +61,37 @@ class SpeakerStatistics(NamedTuple):
     callback_errors: int
     last_callback: float
     """Monotonic seconds; zero before the first callback."""
+    untapped: int = 0
+    """Samples that a full tap refused."""
+    lateness_s: float = 0.0
+    """By how much pieces of an answer come too late for their pace: nearly all by less."""
+    hold_s: float = 0.0
+    """How long the next beginning will wait for that; zero if the server is ahead anyway."""
 
 
 class Speaker:
-    """A mono PCM16 loudspeaker at one rate; ``callback`` is for PortAudio, the rest for the event loop."""
+    """A mono PCM16 loudspeaker at one rate; ``callback`` is for PortAudio, the rest for the event loop.
+
+    ``clock``: monotonic seconds.
+    """
 
     def __init__(
-        self, rate: int, *, capacity_s: float = 120.0, fade_ms: float = 5.0, spill_s: float = 900.0
+        self,
+        rate: int,
+        *,
+        capacity_s: float = 120.0,
+        fade_ms: float = 5.0,
+        spill_s: float = 900.0,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self.rate = rate
+        self._clock = clock
+        self._jitter = Jitter(rate)
+        self._volume = 1.0
+        self._duck_db = 0.0
         self._ring = SampleRing(ms_to_samples(capacity_s * 1000, rate))
-        self._playout = Playout(self._ring, ms_to_samples(fade_ms, rate))
+        fade, ramp = ms_to_samples(fade_ms, rate), ms_to_samples(RAMP_MS, rate)
+        self._playout = Playout(self._ring, fade, ramp, clock=clock)
         self.callback: Callback = self._playout.callback
         self._refill_s = min(REFILL_S, capacity_s / 4)
         self._refill: asyncio.TimerHandle | None = None
@@ -82,8 +111,11 @@ class Speaker:
         """
         if self._ring.written == self._chime_end > self.positions().played:
             self.silence()
+        position, dry = self._ring.written + self._spilled, not self._ring.queued
         if starts:
-            self._playout.starts.append(self._ring.written + self._spilled)
+            self._playout.seams.append(position)
+        # Before the samples: the callback must not find them without it.
+        self._playout.not_before = self._jitter.arrived(self._clock(), position, starts=starts, dry=dry)
         samples = samples_in(pcm)
         if not self._spill:
             samples = samples[self._ring.write(samples) :]
@@ -98,14 +130,23 @@ class Speaker:
         """
         queued, played = self.positions()
         if queued <= played:
-            self._playout.starts.append(queued)
+            self._playout.seams.append(queued)
+            self._playout.not_before = 0.0
             self._ring.write(samples_in(pcm))
             self._chime_end = self._ring.written
+            self._playout.seams.append(self._chime_end)
+
+    def finish(self) -> None:
+        """The stretch of speech is complete: what is held back plays, and silence after it is no gap."""
+        self._playout.seams.append(self._ring.written + self._spilled)
+        self._playout.not_before = 0.0
+        self._jitter.rest()
 
     def silence(self) -> None:
         """Fall silent within one block; what was queued will not be heard.
 
         Spilled audio leaves the timeline: ``queued`` then returns to the end of what had entered the ring.
+        A hold ends.
         """
         self._unspilled += self._spilled
         self._spill.clear()
@@ -115,12 +156,58 @@ class Speaker:
             self._refill = None
         self._ring.flush()
         # After the flush and as a new list: the callback may be taking from the old one.
-        self._playout.starts = deque((self._ring.written,))
+        self._playout.seams = deque((self._ring.written,))
+        self._playout.held = False  # after the flush: nothing of the old is to sound again
+        self._jitter.rest()
 
     def positions(self) -> Positions:
         """Where the playout stands. ``played`` never falls, and rests while no stream is running."""
         self._played = max(self._played, self._playout.heard(self._latency))
         return Positions(self._ring.written + self._spilled, self._played)
+
+    # ------------------------------------------------------------------------------- how it sounds
+
+    def set_volume(self, gain: float) -> None:
+        """Multiply what plays by ``gain``: 1 is bit-exact, 4 (+12 dB) the most; above 1, peaks are bent."""
+        self._volume = gain
+        self._set_gain()
+
+    def duck(self, db: float) -> None:
+        """Play this much more softly than the volume says; 0: no more."""
+        self._duck_db = db
+        self._set_gain()
+
+    def _set_gain(self) -> None:
+        self._playout.gain.wanted = steps(self._volume * db_to_gain(-self._duck_db))
+
+    def hold(self) -> None:
+        """Fade out and stand still: positions rest, and nothing is lost. ``silence`` ends it, too."""
+        self._playout.held = True
+
+    def resume(self) -> None:
+        """Fade in and go on where ``hold`` has stopped."""
+        self._playout.held = False
+
+    @property
+    def held(self) -> bool:
+        """Whether the playout stands still."""
+        return self._playout.held
+
+    def tap(self, capacity_s: float) -> SampleRing:
+        """A ring that gets every block as it is given to the device, gains and silence included.
+
+        The reader is the caller, on the loop. A full ring refuses the newest, which ``untapped`` counts.
+        """
+        ring = SampleRing(ms_to_samples(capacity_s * 1000, self.rate))
+        self._playout.taps = (*self._playout.taps, ring)
+        return ring
+
+    @property
+    def sounding_at(self) -> float:
+        """When anything but silence was last given to the device, in monotonic seconds; zero: never."""
+        return self._playout.sounding_at
+
+    # ------------------------------------------------------------------------------- where it stands
 
     def set_latency(self, samples: int) -> None:
         """Tell the latency of a newly opened stream, before it starts."""
@@ -147,6 +234,9 @@ class Speaker:
             callbacks=playout.callbacks,
             callback_errors=playout.callback_errors,
             last_callback=playout.last_callback,
+            untapped=playout.untapped,
+            lateness_s=self._jitter.lateness_s,
+            hold_s=self._jitter.hold_s,
         )
 
     def _keep(self, samples: Samples) -> None:
