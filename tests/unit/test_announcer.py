@@ -2,11 +2,16 @@
 
 import asyncio
 
+import numpy as np
 import pytest
 
 from tests.unit.test_herald import RATE, Room, in_a_room
 from voice_agent import announcer, occasions
+from voice_agent.audio.ear import Chunk
+from voice_agent.config import Config
 from voice_agent.dialogue import State
+from voice_agent.embedded.programs import english_voice
+from voice_agent.ports import Ports
 
 
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,3 +154,26 @@ async def test_a_quiet_cue_makes_no_sound(room: Room) -> None:
     room.cues.quiet = {"muted"}
     room.herald.play("muted")
     await room.never(lambda: room.speaker.positions().queued > 0, after=lambda: room.sounded == ["muted"])
+
+
+def test_an_utterance_is_over_when_its_voice_has_paused() -> None:
+    """Whoever answers at its beginning talks over it; a pause inside it is none."""
+
+    said = np.frombuffer(english_voice().speak("Good morning, what is the weather like?", RATE), "<i2")
+    room = np.random.default_rng(1).integers(-20, 20, 6 * RATE + len(said))
+    room[3 * RATE : -3 * RATE] += said
+
+    async def run() -> int:
+        ports = Ports(Config(), RATE, RATE)
+        waiting = asyncio.create_task(ports.utterance())
+        await asyncio.sleep(0)
+        for at in range(0, len(room), 480):
+            assert ports.ear.on_frame is not None
+            ports.ear.on_frame(Chunk(at, room[at : at + 480].astype("<i2").tobytes()))
+            await asyncio.sleep(0)
+            if waiting.done():
+                return at
+        raise AssertionError("nobody was heard")
+
+    ended = 3 * RATE + int(np.flatnonzero(np.abs(said) > 1000)[-1])
+    assert ended <= asyncio.run(run()) <= ended + RATE
