@@ -42,8 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; the process's exit code."""
     sys.excepthook = _end_on_bug
     words = sys.argv[1:] if argv is None else argv
-    # The demo has a syntax of its own, which is not worth importing for anything else.
-    own, rest = (words[:1], words[1:]) if words[:1] == ["demo"] else (words, [])
+    # These have a syntax of their own, which is not worth importing for anything else.
+    own, rest = (words[:1], words[1:]) if words[:1] in (["demo"], ["doctor"]) else (words, [])
     arguments = _parser().parse_args(own, argparse.Namespace(rest=rest))
     try:
         code: int = arguments.command(arguments)
@@ -215,6 +215,12 @@ def _demo(arguments: argparse.Namespace) -> int:
     return demo.main(arguments.rest)
 
 
+def _doctor(arguments: argparse.Namespace) -> int:
+    from voice_agent import doctor
+
+    return doctor.main(arguments.rest, CONFIG_PATH)
+
+
 # ------------------------------------------------------------------------------------------- syntax
 
 
@@ -269,6 +275,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog='example: voice-agent devices, then in the configuration: [audio.input] device = "USB"',
     )
     devices.set_defaults(command=_devices)
+
+    doctor = commands.add_parser("doctor", help="examine this device and say what would cure it")
+    doctor.set_defaults(command=_doctor)
 
     _add_serve(commands.add_parser("serve", help="be a realtime server on this machine, to try things with"))
 

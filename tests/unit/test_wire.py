@@ -2,16 +2,15 @@
 
 import asyncio
 import errno
-import shutil
 import socket
 import ssl
 import struct
-import subprocess
 from asyncio import StreamReader, StreamWriter
 from pathlib import Path
 
 import pytest
 
+from tests.fakes.certificates import certificate, needs_openssl
 from tests.fakes.half_open import half_open
 from tests.fakes.raw_server import (
     BINARY,
@@ -137,27 +136,6 @@ def test_the_kernels_word_is_understood(error: OSError, cause: Cause) -> None:
 
 # --------------------------------------------------------------------------------------------- TLS
 
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make certificates")
-
-
-def _certificate(folder: Path, name: str, *dates: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """What a server shows, and a client's trust in exactly that."""
-    (folder / "index").write_text("")
-    (folder / "ca.cnf").write_text(
-        f"[ca]\ndefault_ca=d\n[d]\ndatabase={folder}/index\nnew_certs_dir={folder}\npolicy=p\n"
-        f"default_md=sha256\nx509_extensions=e\nrand_serial=yes\n[p]\ncommonName=supplied\n"
-        f"[e]\nsubjectAltName={name}\nbasicConstraints=CA:true\n[req]\ndistinguished_name=n\n[n]\n"
-    )
-    config = ["-config", f"{folder}/ca.cnf"]
-    new = ["req", "-new", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    made = [*new, *config, "-subj", "/CN=test", "-keyout", f"{folder}/key", "-out", f"{folder}/request"]
-    signed = ["ca", *config, "-batch", "-selfsign", "-keyfile", f"{folder}/key", "-in", f"{folder}/request"]
-    for command in (made, [*signed, "-out", f"{folder}/cert", *(dates or ["-days", "2"])]):
-        subprocess.run(["openssl", *command], check=True, capture_output=True)
-    shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    shown.load_cert_chain(folder / "cert", folder / "key")
-    return shown, ssl.create_default_context(cafile=str(folder / "cert"))
-
 
 def _secure_failure(shown: ssl.SSLContext, trust: ssl.SSLContext | None) -> SessionError:
     async def run() -> SessionError:
@@ -169,7 +147,7 @@ def _secure_failure(shown: ssl.SSLContext, trust: ssl.SSLContext | None) -> Sess
 
 @needs_openssl
 def test_a_trusted_certificate_opens_a_secure_connection(tmp_path: Path) -> None:
-    shown, trust = _certificate(tmp_path, "IP:127.0.0.1")
+    shown, trust = certificate(tmp_path, "IP:127.0.0.1")
     assert _secure_failure(shown, trust).cause is Cause.GOING_AWAY
 
 
@@ -196,7 +174,7 @@ def test_a_trusted_certificate_opens_a_secure_connection(tmp_path: Path) -> None
 def test_a_certificate_that_does_not_fit_is_said_in_words(
     tmp_path: Path, name: str, dates: tuple[str, ...], trusted: bool, words: str
 ) -> None:
-    shown, trust = _certificate(tmp_path, name, *dates)
+    shown, trust = certificate(tmp_path, name, *dates)
     error = _secure_failure(shown, trust if trusted else None)
     assert (type(error), error.cause) == (ConnectFailed, Cause.TLS)
     assert words in str(error)
