@@ -125,6 +125,8 @@ def _playout(ports: Ports) -> figures.Playout:
         lost_s=samples_to_s(speaker.lost_samples, rate),
         gaps=speaker.gaps,
         gap_s=samples_to_s(speaker.gap_samples, rate),
+        lateness_s=speaker.lateness_s,
+        hold_s=speaker.hold_s,
     )
 
 

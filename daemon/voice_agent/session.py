@@ -27,6 +27,7 @@ from voice_agent.dialogue import (
     Command,
     Dialogue,
     Fact,
+    Finish,
     Granted,
     Moment,
     Play,
@@ -62,6 +63,9 @@ class Speaker(Protocol):
 
     def play(self, pcm: bytes, *, starts: bool = False) -> None:
         """Append whole samples."""
+
+    def finish(self) -> None:
+        """What was played last is complete."""
 
     def silence(self) -> None:
         """Stop sounding now; forget what is queued."""
@@ -366,6 +370,8 @@ class Session:
                 case Play(pcm, starts):
                     self._samples_received += len(pcm) // BYTES_PER_SAMPLE
                     self._audio.speaker.play(pcm, starts=starts)
+                case Finish():
+                    self._audio.speaker.finish()
                 case Silence():
                     self._audio.speaker.silence()
                 case Send(event):

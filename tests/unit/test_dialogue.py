@@ -9,6 +9,7 @@ from voice_agent.dialogue import (
     AgentSaid,
     AnswerDropped,
     AnswerFailed,
+    Finish,
     FirstSound,
     Granted,
     Play,
@@ -23,6 +24,7 @@ from voice_agent.dialogue import (
 from voice_agent.errors import ConnectionLost, Unauthorized
 from voice_agent.realtime.events import (
     AudioDelta,
+    AudioDone,
     CancelResponse,
     CreateItem,
     CreateResponse,
@@ -36,6 +38,7 @@ from voice_agent.realtime.events import (
     ResponseDone,
     ResponseInfo,
     ServerError,
+    ServerEvent,
     SessionCreated,
     SessionUpdate,
     SessionUpdated,
@@ -306,6 +309,28 @@ def test_late_audio_of_a_silenced_answer_is_dropped_and_counted() -> None:
     commands = talk.hears(audio(40, response="old"))
     assert not [c for c in commands if isinstance(c, Play)]
     assert told(commands, AnswerDropped) == [AnswerDropped(0, 40 * MS)]
+
+
+@pytest.mark.parametrize("end", [AudioDone(response_id="r", item_id="a"), done("r")])
+def test_the_end_of_what_plays_last_is_told(end: ServerEvent) -> None:
+    talk = Conversation()
+    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), audio(100))
+    assert Finish() in talk.hears(end)
+
+
+def test_the_end_of_an_item_is_not_told_while_another_one_grows() -> None:
+    talk = Conversation()
+    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), audio(100, item="a"))
+    talk.hears(audio(100, item="b"))
+    talk.hears(ResponseCreated(response=ResponseInfo(id="s")), audio(100, item="c", response="s"))
+    assert Finish() not in talk.hears(AudioDone(response_id="r", item_id="b"), done("r"))
+
+
+def test_the_end_of_a_silenced_answer_is_not_told() -> None:
+    talk = Conversation()
+    talk.hears(ResponseCreated(response=ResponseInfo(id="old")), audio(100, response="old"))
+    talk.hears(SpeechStarted())
+    assert Finish() not in talk.hears(AudioDone(response_id="old", item_id="a"), done("old", "cancelled"))
 
 
 def test_sound_left_over_from_an_earlier_connection_is_silenced_too() -> None:

@@ -124,6 +124,9 @@ class Ports:
         self.done.append(f"play {len(pcm)}{' starts' if starts else ''}")
         self.model.obey([Play(pcm, starts)])
 
+    def finish(self) -> None:
+        self.done.append("finish")
+
     def silence(self) -> None:
         self.done.append("silence")
         self.model.obey([Silence()])

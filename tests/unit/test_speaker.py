@@ -282,3 +282,217 @@ def test_what_not_even_the_spill_can_hold_is_counted_as_lost() -> None:
         assert speaker.statistics().lost_samples == 20
 
     asyncio.run(listen())
+
+
+# ------------------------------------------------------------------------------------ torn and held
+
+
+class Clock:
+    """Monotonic seconds; a block takes its time."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def block(self, speaker: Speaker) -> list[int]:
+        heard = block(speaker)
+        self.now += BLOCK / RATE
+        return heard
+
+
+def test_content_that_runs_dry_goes_on_backwards_fading_and_comes_back_rising() -> None:
+    speaker = make(fade_ms=4)
+    speaker.play(pcm(*[10] * 6, 100, 200, 300, 400))
+    assert block(speaker)[-1] == 400
+    assert block(speaker) == [300, 150, 50, 0] + [0] * 6
+    speaker.play(tone(10))
+    assert block(speaker) == [250, 500, 750, 1000] + [1000] * 6
+    assert (speaker.statistics().gaps, speaker.statistics().gap_samples) == (1, 10)
+    assert speaker.statistics().played == 20, "and nothing of it twice"
+
+
+def test_a_tail_that_does_not_fit_into_the_block_ends_in_the_next_one() -> None:
+    speaker = make(fade_ms=4)
+    speaker.play(tone(8))
+    assert block(speaker) == [1000] * 8 + [750, 500]
+    speaker.play(tone(8, 2000))
+    assert block(speaker) == [250, 0, 500, 1000, 1500, 2000, 2000, 2000, 2000, 2000]
+    assert speaker.statistics().gap_samples == 4
+
+
+def test_a_piece_shorter_than_the_fade_fades_together_with_what_came_before() -> None:
+    speaker = make(fade_ms=4)
+    speaker.play(tone(12))
+    block(speaker)
+    assert block(speaker) == [1000, 1000, 750, 500, 250, 0] + [0] * 4
+
+
+def test_where_a_stretch_has_ended_the_next_one_begins_without_a_fade_and_without_a_gap() -> None:
+    speaker = make()
+    speaker.play(tone(10), starts=True)
+    speaker.finish()
+    block(speaker)
+    assert block(speaker) == [0] * BLOCK
+    speaker.play(tone(10))
+    assert block(speaker) == [1000] * BLOCK
+    assert speaker.statistics().gaps == 0
+
+
+def test_a_stretch_that_begins_with_a_rest_of_a_fade_in_begins_exactly() -> None:
+    speaker = make(fade_ms=8)
+    speaker.play(tone(10))
+    block(speaker)
+    block(speaker)
+    speaker.play(tone(4))  # torn: rises, but does not get there
+    block(speaker)
+    block(speaker)
+    speaker.play(tone(10), starts=True)
+    assert block(speaker) == [1000] * BLOCK
+
+
+def test_a_beginning_is_held_back_for_a_little_while_and_no_longer() -> None:
+    clock = Clock()
+    speaker = Speaker(RATE, clock=clock)
+    speaker.play(tone(20), starts=True)
+    assert clock.block(speaker) == [0] * BLOCK
+    clock.now += 0.005
+    assert clock.block(speaker) == [1000] * BLOCK
+
+
+def test_the_end_of_a_stretch_opens_what_is_held_back() -> None:
+    clock = Clock()
+    speaker = Speaker(RATE, clock=clock)
+    speaker.play(tone(BLOCK), starts=True)
+    speaker.finish()
+    assert clock.block(speaker) == [1000] * BLOCK
+
+
+def test_what_arrives_ahead_of_its_pace_opens_it_too() -> None:
+    clock = Clock()
+    speaker = Speaker(RATE, clock=clock)
+    for first in (True, False):
+        speaker.play(tone(20), starts=first)
+    assert clock.block(speaker) == [1000] * BLOCK
+
+
+def test_jitter_that_was_met_is_waited_for_by_the_next_answer() -> None:
+    clock = Clock()
+    speaker = Speaker(RATE, clock=clock)
+    for delay_ms in [0, *[60, 20] * 20]:
+        due = clock.now
+        while clock.now < due + delay_ms / 1000:
+            clock.block(speaker)
+        speaker.play(tone(40), starts=not delay_ms)
+    assert 0.02 < speaker.statistics().lateness_s <= speaker.statistics().hold_s <= 0.1
+    speaker.finish()
+    while speaker.positions().played < speaker.positions().queued:
+        clock.block(speaker)
+    gaps, hold_s = speaker.statistics().gaps, speaker.statistics().hold_s
+    speaker.play(tone(40), starts=True)
+    began = clock.now
+    while not any(clock.block(speaker)):
+        assert clock.now < began + 0.2
+    assert clock.now - began >= hold_s
+    assert speaker.statistics().gaps == gaps
+
+
+def test_a_hold_fades_rests_and_goes_on_with_the_next_sample() -> None:
+    speaker = make(fade_ms=4)
+    speaker.play(tone(30))
+    block(speaker)
+    speaker.hold()
+    assert block(speaker) == [750, 500, 250, 0] + [0] * 6
+    assert block(speaker) == [0] * BLOCK
+    assert speaker.held
+    assert speaker.positions().played == 10
+    speaker.resume()
+    assert block(speaker) == [250, 500, 750, 1000] + [1000] * 6
+    speaker.finish()
+    assert block(speaker) == [1000] * BLOCK
+    assert (speaker.statistics().played, speaker.statistics().gaps) == (30, 0)
+
+
+def test_silence_while_held_forgets_what_was_queued_and_ends_the_hold() -> None:
+    speaker = make()
+    speaker.play(tone(30))
+    block(speaker)
+    speaker.hold()
+    block(speaker)
+    speaker.silence()
+    assert not speaker.held
+    assert block(speaker) == [0] * BLOCK
+    block(speaker)
+    assert speaker.positions() == Positions(30, 30)
+    speaker.play(tone(10))
+    assert block(speaker) == [1000] * BLOCK
+
+
+def test_a_hold_that_silence_ends_before_the_next_block_fades_as_silence_does() -> None:
+    speaker = make(fade_ms=5)
+    speaker.play(tone(100))
+    block(speaker)
+    speaker.hold()
+    speaker.silence()
+    assert block(speaker) == [800, 600, 400, 200, 0] + [0] * 5
+
+
+# ------------------------------------------------------------------------------- volume, tap, clock
+
+
+def test_volume_and_ducking_multiply_on_a_ramp_while_something_sounds() -> None:
+    speaker = make()
+    speaker.play(tone(100))
+    block(speaker)
+    speaker.set_volume(0.5)
+    assert block(speaker) == list(range(950, 450, -50))
+    assert block(speaker) == [500] * BLOCK
+    speaker.duck(20)
+    block(speaker)
+    assert block(speaker) == [50] * BLOCK
+    speaker.duck(0)
+    speaker.set_volume(1)
+    block(speaker)
+    assert block(speaker) == [1000] * BLOCK
+
+
+def test_a_volume_set_in_silence_holds_from_the_first_sample_on() -> None:
+    speaker = make()
+    speaker.set_volume(0.25)
+    speaker.play(tone(10))
+    assert block(speaker) == [250] * BLOCK
+
+
+def test_sound_that_is_silenced_fades_from_the_volume_it_has() -> None:
+    speaker = make(fade_ms=5)
+    speaker.set_volume(0.5)
+    speaker.play(tone(100))
+    block(speaker)
+    speaker.silence()
+    assert block(speaker) == [400, 300, 200, 100, 0] + [0] * 5
+
+
+def test_a_tap_gets_what_the_device_gets_and_refuses_what_it_cannot_hold() -> None:
+    speaker = make(fade_ms=4)
+    tap = speaker.tap(0.045)
+    speaker.set_volume(0.5)
+    speaker.play(tone(8))
+    given = [block(speaker) for _ in range(6)]
+    got = memoryview(bytearray(120)).cast("h")
+    assert tap.read_into(got) == 45
+    assert got.tolist()[:45] == [value for each in given for value in each][:45]
+    assert given[0] == [500] * 8 + [375, 250]
+    assert speaker.statistics().untapped == 15
+
+
+def test_when_it_last_sounded_is_known() -> None:
+    clock = Clock()
+    speaker = Speaker(RATE, clock=clock)
+    assert speaker.sounding_at == 0.0
+    speaker.play(tone(BLOCK), starts=True)
+    speaker.finish()
+    sounded_at = clock.now
+    for _ in range(3):
+        clock.block(speaker)
+    assert speaker.sounding_at == sounded_at

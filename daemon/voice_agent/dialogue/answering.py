@@ -13,6 +13,7 @@ from voice_agent.dialogue.values import (
     AnswerDropped,
     AnswerFailed,
     Command,
+    Finish,
     Moment,
     Play,
     RunTool,
@@ -86,6 +87,11 @@ def hear(books: Books, event: AudioDelta, at: Moment) -> Sequence[Command]:
     return [Play(pcm, starts)]
 
 
+def sound_ends(books: Books, response_id: str, at: Moment) -> list[Command]:
+    """The server has sent all of an item's sound, or ends the response without having said so."""
+    return [Finish()] if books.playout.ends_with(response_id, at.queued) else []
+
+
 def item_done(books: Books, response_id: str, item: Item, at: Moment) -> Sequence[Command]:
     """A call is complete, or an utterance will not grow."""
     if item.type == "function_call":
@@ -144,7 +150,7 @@ def _ask(books: Books, turn: int | None) -> None:
 def ends(books: Books, info: ResponseInfo, at: Moment) -> Sequence[Command]:
     """Close the books on a response, and see whether it did its work."""
     answer = books.answer(info.id)
-    commands: list[Command] = []
+    commands = sound_ends(books, info.id, at)
     for item in info.output:
         answer.worked |= item.type != "message"
         if item.type == "function_call":

@@ -40,6 +40,7 @@ from voice_agent.formats import samples_to_s
 from voice_agent.realtime.codec import effective_rates
 from voice_agent.realtime.events import (
     AudioDelta,
+    AudioDone,
     ErrorDetail,
     Malformed,
     OutputItemAdded,
@@ -198,6 +199,8 @@ class Dialogue:
         match event:
             case AudioDelta():
                 return answering.hear(books, event, at)
+            case AudioDone():
+                return answering.sound_ends(books, event.response_id, at)
             case TranscriptDelta() | TextDelta():
                 books.answer(event.response_id).write(event)
             case TranscriptDone(transcript=text) | TextDone(text=text):

@@ -104,6 +104,10 @@ class Playout:
             if utterance.response_id == response_id and not utterance.foreign:
                 utterance.complete = True
 
+    def ends_with(self, response_id: str, position: int) -> bool:
+        """Whether some of this response stands right before ``position``."""
+        return any(u.response_id == response_id and not u.foreign and u.end == position for u in self)
+
     def take_finished(self, played: int) -> list[Utterance]:
         """Strike out and return the utterances that are complete and were heard to their ends."""
         finished = [u for u in self._utterances if u.complete and u.end <= played]

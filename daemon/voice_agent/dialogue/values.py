@@ -41,6 +41,11 @@ class Play:
 
 
 @dataclass(frozen=True, slots=True)
+class Finish:
+    """What was played last is complete: do not wait for more of it, and silence after it is no gap."""
+
+
+@dataclass(frozen=True, slots=True)
 class Silence:
     """Stop sounding now and forget what is queued."""
 
@@ -84,7 +89,7 @@ class Tell:
     fact: "Fact"
 
 
-Command = Send | Play | Silence | RunTool | Granted | Abandon | Tell
+Command = Send | Play | Finish | Silence | RunTool | Granted | Abandon | Tell
 
 
 class ToolOutcome(NamedTuple):

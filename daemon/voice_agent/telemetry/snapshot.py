@@ -51,6 +51,8 @@ class Playout:
     lost_s: float = 0.0
     gaps: int = 0
     gap_s: float = 0.0
+    lateness_s: float = 0.0
+    hold_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,6 +164,18 @@ SOUND = (
     ),
     Row("playout_gap_seconds_total", "counter", "How long they were.", lambda now: now.playout.gap_s),
     Row(
+        "playout_lateness_seconds",
+        "gauge",
+        "Nearly all pieces of answers came too late for their pace by less than this.",
+        lambda now: now.playout.lateness_s,
+    ),
+    Row(
+        "playout_hold_seconds",
+        "gauge",
+        "How long the beginning of an answer is held back for that; 0 if the server is ahead anyway.",
+        lambda now: now.playout.hold_s,
+    ),
+    Row(
         "device_open",
         "gauge",
         "1 while the sound device is open and calls back.",
