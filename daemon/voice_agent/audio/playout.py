@@ -24,7 +24,7 @@ and not a *gap*. A flush makes a seam, too. While ``held``, or after silence bef
 nothing is taken from the ring; held time is no gap.
 
 Everything in this file is written by the callback alone, but for ``seams``, ``held``, ``not_before``,
-``taps`` and the wanted gain.
+``faint_until``, ``taps`` and the wanted gain.
 """
 
 from collections import deque
@@ -51,6 +51,8 @@ class Playout(Edge):
         """Where stretches begin and end, ascending. The loop appends or replaces, the callback pops."""
         self.held = False
         self.not_before = 0.0
+        self.faint_until = 0
+        """Position up to which what plays is too faint to be heard as an echo. Writer: the loop."""
         self.taps: tuple[SampleRing, ...] = ()
         self.gain = Gain(ramp)
         self.played = 0
@@ -194,7 +196,8 @@ class Playout(Edge):
         block = self._block if sound else self._zeros
         if sound:
             block[sound:] = self._zeros[sound:]
-            self.sounding_at = self.last_callback
+            if self._ring.read > self.faint_until:
+                self.sounding_at = self.last_callback
         for tap in self.taps:
             self.untapped += len(block) - tap.write(block)
         return block.tobytes() if sound else self._silence

@@ -25,6 +25,7 @@ from voice_agent.audio.ring import SampleRing
 from voice_agent.formats import ms_to_samples
 
 MAX_LATENCY_S = 2  # Bluetooth has a quarter of it; the playout's marks do not reach much further back
+FAINT_MS = 60.0  # a tick; whoever listens for speech does not take it for any
 REFILL_S = 1.0  # a ring refilled once a second cannot run dry if it holds several
 RAMP_MS = 10.0
 """How long a change of the gain takes: longer than a click, shorter than a syllable."""
@@ -109,7 +110,7 @@ class Speaker:
 
         ``starts`` says that a stretch of speech begins here: silence before it is a pause, not a gap.
         """
-        if self._ring.written == self._chime_end > self.positions().played:
+        if self._chimes():
             self.silence()
         position, dry = self._ring.written + self._spilled, not self._ring.queued
         if starts:
@@ -129,12 +130,20 @@ class Speaker:
         end does not move ``queued``, which a dialogue has read before it plays.
         """
         queued, played = self.positions()
-        if queued <= played:
-            self._playout.seams.append(queued)
-            self._playout.not_before = 0.0
-            self._ring.write(samples_in(pcm))
-            self._chime_end = self._ring.written
-            self._playout.seams.append(self._chime_end)
+        if queued > played:
+            return
+        self._playout.seams.append(queued)
+        self._playout.not_before = 0.0
+        samples = samples_in(pcm)
+        if len(samples) <= ms_to_samples(FAINT_MS, self.rate):
+            self._playout.faint_until = queued + len(samples)
+        self._ring.write(samples)
+        self._chime_end = self._ring.written
+        self._playout.seams.append(self._chime_end)
+
+    def _chimes(self) -> bool:
+        """Whether what is still to be heard is a chime."""
+        return self._ring.written == self._chime_end > self.positions().played
 
     def finish(self) -> None:
         """The stretch of speech is complete: what is held back plays, and silence after it is no gap."""
@@ -181,8 +190,14 @@ class Speaker:
         self._playout.gain.wanted = steps(self._volume * db_to_gain(-self._duck_db))
 
     def hold(self) -> None:
-        """Fade out and stand still: positions rest, and nothing is lost. ``silence`` ends it, too."""
-        self._playout.held = True
+        """Fade out and stand still: positions rest, and nothing is lost. ``silence`` ends it, too.
+
+        A chime is not worth it: it is silenced.
+        """
+        if self._chimes():
+            self.silence()
+        else:
+            self._playout.held = True
 
     def resume(self) -> None:
         """Fade in and go on where ``hold`` has stopped."""
