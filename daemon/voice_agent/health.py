@@ -1,10 +1,11 @@
 """How the parts of the daemon are: signs of life for the supervisor, figures for Prometheus."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import monotonic
 
 from voice_agent.audio.devices import Condition, DeviceState
+from voice_agent.audio.names import Direction
 from voice_agent.budget import Budget
 from voice_agent.formats import samples_to_s
 from voice_agent.ports import Ports
@@ -46,11 +47,11 @@ def vitals(ports: Ports, sessions: Sessions, tools: Toolbox) -> Iterator[Vital]:
     def ear() -> float:
         return samples_to_s(ports.microphone.statistics().queued, ports.microphone.rate)
 
-    def reopen(_reason: str) -> None:
-        ports.devices.reopen()
+    def reopen(direction: Direction) -> Callable[[str], None]:
+        return lambda _reason: ports.devices.reopen(direction)
 
-    yield Vital("capture", capture, CALLBACK_LIMIT_S, reopen)
-    yield Vital("playout", playout, CALLBACK_LIMIT_S, reopen)
+    yield Vital("capture", capture, CALLBACK_LIMIT_S, reopen(Direction.INPUT))
+    yield Vital("playout", playout, CALLBACK_LIMIT_S, reopen(Direction.OUTPUT))
     yield Vital("ear", ear, EAR_LIMIT_S)
     yield Vital("devices", lambda: ports.devices.idle_s, DEVICES_LIMIT_S)
     yield Vital("portaudio", lambda: ports.devices.hanging_s, PORTAUDIO_LIMIT_S)
@@ -114,6 +115,8 @@ def _capture(ports: Ports, streamed_s: float) -> figures.Capture:
         resent_s=samples_to_s(ear.resent, rate),
         streamed_s=streamed_s,
         backlog_s=samples_to_s(ear.backlog, rate),
+        withheld_s=ports.withheld_s,
+        muted=ports.muted,
     )
 
 
@@ -127,6 +130,7 @@ def _playout(ports: Ports) -> figures.Playout:
         gap_s=samples_to_s(speaker.gap_samples, rate),
         lateness_s=speaker.lateness_s,
         hold_s=speaker.hold_s,
+        volume=ports.volume,
     )
 
 

@@ -50,6 +50,8 @@ class Ports:
             self.microphone,
             output=self._config.output.device,
             input=self._config.input.device,
+            channel=self._config.input.channel,
+            flat_after_s=self._config.input.flat_after_s,
             block_ms=self._config.output.block_ms,
             latency_ms=self._config.output.latency_ms,
         )

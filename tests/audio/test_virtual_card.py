@@ -149,6 +149,39 @@ def test_the_microphone_hears_the_loudspeaker_later_and_softer(tmp_path: Path) -
 
 
 @in_own_process
+def test_a_room_is_as_loud_as_asked_and_alike_in_every_run(tmp_path: Path) -> None:
+    runs = []
+    for run in ("first", "second"):
+        with plugged_in(VirtualCard(tmp_path / run, elastic=True, speed=10, noise_db=-60)) as card:
+            heard = Tape()
+            with capture(heard):
+                until(lambda: heard.position > RATE, "a second")  # noqa: B023
+            runs.append(card.captured()[:RATE])
+    common = (runs[0] != 0) & (runs[1] != 0)
+    assert np.count_nonzero(common) > RATE // 2
+    assert np.array_equal(runs[0][common], runs[1][common])
+    noise = sounding(runs[0]).astype(float)
+    level_db = 20 * np.log10(np.sqrt(np.mean(noise**2)) / 32_768)
+    assert level_db == pytest.approx(-60, abs=0.1)
+    spectrum = np.abs(np.fft.rfft(noise)) ** 2
+    quarters = [np.mean(quarter) for quarter in np.array_split(spectrum[1:], 4)]
+    assert max(quarters) < 1.2 * min(quarters), "white"
+
+
+@in_own_process
+def test_a_microphone_can_run_and_bring_one_value_only(tmp_path: Path) -> None:
+    with plugged_in(VirtualCard(tmp_path, elastic=True, speed=5, noise_db=-60)) as card:
+        heard = Tape()
+        with capture(heard):
+            for fault in ("mic-zero", "mic-stuck"):
+                until(lambda: len(set(heard.samples()[-BLOCK:])) > 1, "noise")
+                card.fault(fault)
+                until(lambda: len(set(heard.samples()[-BLOCK:])) == 1, fault)
+                assert bool(heard.samples()[-1]) is (fault == "mic-stuck")
+                card.heal()
+
+
+@in_own_process
 def test_a_fast_crystal_brings_more_samples(tmp_path: Path) -> None:
     with plugged_in(VirtualCard(tmp_path, elastic=True, speed=5, mic_ppm=10_000)) as card:
         heard = Tape()

@@ -51,6 +51,10 @@ output_rate = {rate}
 [session.turn_detection]
 silence_duration_ms = 200
 
+# What is said is compared sample by sample: the room is silent, and that is no fault of the microphone.
+[audio.input]
+flat_after_s = 0
+
 # The ring's memory is touched while it is first gone round: with 120 s that would look like a leak for long.
 [audio.output]
 buffer_s = 20

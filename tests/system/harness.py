@@ -75,6 +75,12 @@ def daemon(
     provider += f'key_file = "{key_file}"\n' if key_file else ""
     if "[cues]" not in settings:
         settings += '\n[cues]\nquiet = ["ready"]\n'  # a recording begins with what the test is about
+    # The room is silent, and that is no fault of the microphone.
+    silent = "[audio.input]\nflat_after_s = 0\n"
+    if "[audio.input]\n" in settings:
+        settings = settings.replace("[audio.input]\n", silent)
+    else:
+        settings += f"\n{silent}"
     config.write_text(provider + settings + '\n[metrics]\nport = 0\n[log]\nlevel = "debug"\n')
     environment = (
         os.environ | room.environment() | {"VOICE_AGENT_API_KEY": KEY, "STATE_DIRECTORY": str(directory)}

@@ -92,7 +92,7 @@ def test_a_signal_ends_the_demo_and_its_server(number: signal.Signals, tmp_path:
 @pytest.mark.timeout(90)
 def test_a_person_can_talk_to_it(tmp_path: Path) -> None:
     [question] = asyncio.run(synthesised("light", ["What is the weather in Moscow?"], 24_000))
-    with VirtualCard(tmp_path / "room") as card:
+    with VirtualCard(tmp_path / "room", noise_db=-70) as card:
         process = subprocess.Popen(
             [*COMMAND[:-1], "--live", "--speech", "light", "--out", str(tmp_path / "out")],
             env=ENVIRONMENT | card.environment(),

@@ -44,10 +44,28 @@ def test_the_configuration_has_a_default_or_portaudio_would_abort(room: Path) ->
 
 
 def test_options_reach_the_configuration_and_the_drift_only_the_microphone(room: Path) -> None:
-    card = VirtualCard(room, elastic=True, speed=4, echo_db=-6, echo_ms=50, mic_ppm=200, only_rate=48_000)
+    card = VirtualCard(
+        room,
+        elastic=True,
+        speed=4,
+        echo_db=-6,
+        echo_ms=50,
+        mic_ppm=200,
+        only_rate=48_000,
+        only_channels=2,
+        noise_db=-60,
+    )
     lines = card.config_path.read_text().splitlines()
     speaker, mic = lines[1], lines[2]
-    for field in ("elastic 1", "speed 4", "echo_db -6", "echo_ms 50", "rate 48000"):
+    for field in (
+        "elastic 1",
+        "speed 4",
+        "echo_db -6",
+        "echo_ms 50",
+        "rate 48000",
+        "channels 2",
+        "noise_db -60",
+    ):
         assert field in speaker
         assert field in mic
     assert "ppm" not in speaker

@@ -1,77 +1,38 @@
-"""Keeps the loudspeaker's and the microphone's streams open, for ever.
+"""The sound devices: a keeper for each direction over one PortAudio, and what the rest may know of them.
 
-PortAudio does not say when a device is lost: callbacks just stop, and ``is_active()`` may go on claiming
-the opposite. So the evidence is the callbacks' age. The cure for everything is the same, because an
-initialised PortAudio never sees a device that came back::
-
-    open both -> watch -> a callback is overdue, other ends are to be used, or a missing device is worth
-        ^          |      another try
-        |          v
-      back off <- close both, terminate
-
-Opening, starting and closing happen in helper threads with a deadline. One that hangs is left behind and
-counted; its streams' gates are shut, so it cannot touch the rings. Having no device at all is a state like
-any other. The rings outlive all of this: what was queued is played when the loudspeaker is back.
+Having no device at all is a state like any other. The rings outlive streams: what was queued is played when
+the loudspeaker is back. ``keeper`` says how a stream is lost and healed.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
-from enum import Enum
-from functools import partial
+from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Set as AbstractSet
 from time import monotonic
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple
 
-from voice_agent.audio.edge import Callback
-from voice_agent.audio.helper import in_helper
+from voice_agent.audio.alsa import Cards
+from voice_agent.audio.keeper import Direct, Keeper
 from voice_agent.audio.microphone import Microphone
-from voice_agent.audio.portaudio import DEFAULT, Direction, PortAudio, Stream
+from voice_agent.audio.names import DEFAULT, Direction
+from voice_agent.audio.portaudio import PortAudio, Stream
+from voice_agent.audio.soundsystem import PortAudioLike, SoundSystem, Wish
 from voice_agent.audio.speaker import Speaker
+from voice_agent.audio.states import Condition, DeviceState, Restart
 from voice_agent.backoff import Backoff
-from voice_agent.errors import AudioError, StreamFailed
+from voice_agent.errors import StreamFailed
 from voice_agent.formats import FRAME_MS, ms_to_samples
 
-T = TypeVar("T")
+__all__ = ["AudioDevices", "Condition", "DeviceState", "DevicesState", "Restart"]
 
 log = logging.getLogger(__name__)
 
 BLOCK_MS = 10  # PortAudio keeps two of them in the device: 20 ms from ``silence`` to silence
 LOOK_S = 0.2
-DEAD_AFTER_LOOKS = 5  # 1 s without a callback. Looks, not a clock: a suspended machine has lost no device
-STABLE_AFTER_LOOKS = 50  # 10 s: a device that stays that long has recovered, one that comes and goes has not
 CLOSE_DEADLINE_S = 0.6  # on cancellation: together with the fade below one second
 MAX_FADE_S = 0.3
-
-
-class Condition(Enum):
-    """How one direction is doing."""
-
-    CLOSED = "closed"
-    """Not opened yet, or being reopened."""
-    OPEN = "open"
-    """Callbacks come."""
-    ABSENT = "absent"
-    """No such device, or it cannot be opened."""
-    FAILED = "failed"
-    """It was there, and died or hung."""
-
-
-LEVELS = {
-    Condition.CLOSED: logging.DEBUG,
-    Condition.OPEN: logging.INFO,
-    Condition.ABSENT: logging.WARNING,
-    Condition.FAILED: logging.WARNING,
-}
-
-
-class DeviceState(NamedTuple):
-    """One direction now."""
-
-    condition: Condition
-    device: str
-    """The name found while open, the name wanted otherwise."""
-    reason: str = ""
-    """Why it is not open; empty while it is."""
+PATIENCE_S = 3.0  # a microphone must not stay dead through a two minute answer
+FLAT_AFTER_S = 1.5
 
 
 class DevicesState(NamedTuple):
@@ -80,72 +41,11 @@ class DevicesState(NamedTuple):
     output: DeviceState
     input: DeviceState
     opened: int
-    """Times that streams were opened."""
+    """Streams that were opened."""
     abandoned: int
     """PortAudio calls that missed their deadline and were left behind."""
-
-
-class PortAudioLike(Protocol):
-    """What is used of ``PortAudio``."""
-
-    def open(
-        self, direction: Direction, wanted: str, *, rate: int, frames_per_block: int, callback: Callback
-    ) -> Stream:
-        """Open one stream."""
-        ...
-
-    def terminate(self) -> None:
-        """Close all streams and forget the devices."""
-        ...
-
-
-class Wish(NamedTuple):
-    """A stream to be opened."""
-
-    direction: Direction
-    device: str
-    rate: int
-    frames_per_block: int
-    callback: Callback
-
-
-class Opened:
-    """What came of opening both: streams, or reasons. All methods but ``shut`` block."""
-
-    def __init__(self, portaudio: Callable[[], PortAudioLike], wishes: list[Wish]) -> None:
-        self.streams: dict[Direction, Stream] = {}
-        self.reasons: dict[Direction, str] = {}
-        self._portaudio = portaudio()
-        for wish in wishes:
-            self._open(wish)
-
-    def start(self) -> None:
-        """Let the callbacks begin."""
-        for stream in self.streams.values():
-            stream.start()
-
-    def shut(self) -> None:
-        """Let no callback through any more."""
-        for stream in self.streams.values():
-            stream.shut()
-
-    def close(self) -> None:
-        """Close the streams, then forget the devices."""
-        for stream in self.streams.values():
-            stream.close()
-        self._portaudio.terminate()
-
-    def _open(self, wish: Wish) -> None:
-        try:
-            self.streams[wish.direction] = self._portaudio.open(
-                wish.direction,
-                wish.device,
-                rate=wish.rate,
-                frames_per_block=wish.frames_per_block,
-                callback=wish.callback,
-            )
-        except AudioError as error:
-            self.reasons[wish.direction] = str(error)
+    restarts: Mapping[tuple[Direction, Restart], int] = {}
+    """Streams that were closed after they had been open, by reason."""
 
 
 class AudioDevices:
@@ -158,234 +58,129 @@ class AudioDevices:
         *,
         output: str = DEFAULT,
         input: str = DEFAULT,  # noqa: A002 - the word of the configuration
+        channel: int = 0,
+        flat_after_s: float = FLAT_AFTER_S,
         block_ms: int = BLOCK_MS,
         latency_ms: float | None = None,
         deadline_s: float = 5.0,
         look_s: float = LOOK_S,
-        backoff: Backoff | None = None,
+        backoff: Callable[[], Backoff] = lambda: Backoff(0.5, 30.0),
         on_change: Callable[[DevicesState], None] | None = None,
         portaudio: Callable[[], PortAudioLike] = PortAudio,
+        cards: Callable[[], AbstractSet[Hashable]] | None = None,
     ) -> None:
+        """``channel``: the microphone's only one to hear, from one; zero is the mean of all.
+
+        ``flat_after_s``: a microphone that brings one value for so long brings nothing; zero: never.
+        """
         self._speaker = speaker
         self._microphone = microphone
-        self._wanted = {Direction.OUTPUT: output, Direction.INPUT: input}
+        self._channel = channel
         self._block_ms = block_ms
         self._latency_ms = latency_ms
-        self._deadline_s = deadline_s
-        self._look_s = look_s
-        self._backoff = backoff or Backoff(0.5, 30.0)
         self.on_change = on_change
-        self._portaudio = portaudio
-        self._opened: Opened | None = None
-        self._swapped = asyncio.Event()
-        self._states = {
-            direction: DeviceState(Condition.CLOSED, wanted, "not opened yet")
-            for direction, wanted in self._wanted.items()
-        }
-        self._told: set[tuple[Direction, Condition]] = set()
-        self._last_told: dict[Direction, Condition] = {}
-        self._openings = 0
-        self._abandoned = 0
-        self._stirred = monotonic()
-        self._hangs_since: float | None = None
+        self._system = SoundSystem(portaudio, deadline_s)
+        playing = Direct(lambda: self._playing(output), self._tell_latency, self._is_silent, PATIENCE_S)
+        hearing = Direct(lambda: self._hearing(input), flat_after_s=flat_after_s)
+
+        def keeper(direction: Direction, about: Direct, wanted: str) -> Keeper:
+            return Keeper(
+                direction,
+                about,
+                self._system,
+                wanted=wanted,
+                look_s=look_s,
+                backoff=backoff(),
+                cards=cards or Cards().read,
+                on_change=self._changed,
+            )
+
+        self._output = keeper(Direction.OUTPUT, playing, output)
+        self._input = keeper(Direction.INPUT, hearing, input)
+        self._output.other, self._input.other = self._input, self._output
 
     def state(self) -> DevicesState:
         """How both directions are doing."""
+        ends = ((Direction.OUTPUT, self._output), (Direction.INPUT, self._input))
         return DevicesState(
-            output=self._states[Direction.OUTPUT],
-            input=self._states[Direction.INPUT],
-            opened=self._openings,
-            abandoned=self._abandoned,
+            output=self._output.state,
+            input=self._input.state,
+            opened=self._system.openings,
+            abandoned=self._system.abandoned,
+            restarts={(way, why): count for way, end in ends for why, count in end.restarts.items()},
         )
 
     @property
     def idle_s(self) -> float:
-        """Seconds since the task last stirred: never more than a deadline, or the back-off's cap."""
-        return monotonic() - self._stirred
+        """Seconds since a keeper last stirred: never more than a few deadlines."""
+        return monotonic() - min(self._output.stirred, self._input.stirred)
 
     @property
     def hanging_s(self) -> float:
-        """Seconds for which PortAudio has answered nothing any more; each try leaves a thread behind."""
-        return 0.0 if self._hangs_since is None else monotonic() - self._hangs_since
+        """Seconds for which a call into PortAudio has hung, and a stream is missing."""
+        return self._system.hanging_s
 
-    def reopen(self) -> None:
-        """Close both streams and open them again."""
-        self._swapped.set()
+    def reopen(self, direction: Direction) -> None:
+        """Close a stream and open it again."""
+        (self._output if direction is Direction.OUTPUT else self._input).reopen()
+
+    def mute(self, *, muted: bool) -> None:
+        """Close the microphone on purpose, or open it again. From this moment on nothing is captured."""
+        self._input.mute(muted=muted)
 
     def use(self, *, speaker: Speaker | None = None, microphone: Microphone | None = None) -> None:
-        """Play and record through other ends from now on, at their rates: both streams are reopened.
+        """Play and record through other ends from now on, at their rates: their streams are reopened.
 
         This is how the rate changes: a speaker and a microphone are each for one rate.
         """
         if speaker and speaker is not self._speaker:
             self._speaker.silence()
             self._speaker = speaker
-            self._swapped.set()
+            self._output.reopen()
         if microphone and microphone is not self._microphone:
             self._microphone = microphone
-            self._swapped.set()
+            self._input.reopen()
 
     async def run(self) -> None:
         """Keep the streams open until cancelled; then fade, close and go, within a second."""
         try:
-            while True:
-                self._swapped.clear()
-                await self._open()
-                died = await self._watch()
-                await self._close(self._deadline_s)
-                if died:
-                    await self._sleep(self._backoff.next_delay())
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._output.run())
+                group.create_task(self._input.run())
         finally:
             await self._leave()
 
-    # ------------------------------------------------------------------------------------ opening
+    def _playing(self, wanted: str) -> Wish:
+        speaker = self._speaker
+        block = ms_to_samples(self._block_ms, speaker.rate)
+        return Wish(Direction.OUTPUT, wanted, speaker.rate, block, speaker.callback)
 
-    async def _open(self) -> None:
-        work = partial(Opened, self._portaudio, self._wishes())
-        try:
-            self._opened = await self._call("opening", work, undo=Opened.close)
-            await self._start(self._opened)
-        except AudioError as error:
-            condition = Condition.FAILED if isinstance(error, StreamFailed) else Condition.ABSENT
-            for direction, wanted in self._wanted.items():
-                self._tell(direction, DeviceState(condition, wanted, str(error)))
-            await self._close(self._deadline_s)
+    def _hearing(self, wanted: str) -> Wish:
+        microphone = self._microphone
+        block = ms_to_samples(FRAME_MS, microphone.rate)
+        return Wish(Direction.INPUT, wanted, microphone.rate, block, microphone.callback, self._channel)
 
-    async def _start(self, opened: Opened) -> None:
-        if Direction.OUTPUT in opened.streams:
-            said_ms = opened.streams[Direction.OUTPUT].latency_s * 1000
-            latency_ms = said_ms if self._latency_ms is None else self._latency_ms
-            self._speaker.set_latency(ms_to_samples(latency_ms, self._speaker.rate))
-        await self._call("starting", opened.start)
-        self._openings += 1
-        for direction, stream in opened.streams.items():
-            self._tell(direction, DeviceState(Condition.OPEN, stream.device))
-        for direction, reason in opened.reasons.items():
-            self._tell(direction, DeviceState(Condition.ABSENT, self._wanted[direction], reason))
+    def _tell_latency(self, stream: Stream) -> None:
+        latency_ms = stream.latency_s * 1000 if self._latency_ms is None else self._latency_ms
+        self._speaker.set_latency(ms_to_samples(latency_ms, self._speaker.rate))
 
-    def _wishes(self) -> list[Wish]:
-        ends = (
-            (Direction.OUTPUT, self._speaker, self._block_ms),
-            (Direction.INPUT, self._microphone, FRAME_MS),
-        )
-        return [
-            Wish(way, self._wanted[way], end.rate, ms_to_samples(block_ms, end.rate), end.callback)
-            for way, end, block_ms in ends
-        ]
-
-    # ------------------------------------------------------------------------------------ watching
-
-    async def _watch(self) -> bool:
-        """Look at the callbacks until the streams should be reopened; whether because something failed."""
-        if not self._opened or not self._opened.streams:
-            return True
-        loop = asyncio.get_running_loop()
-        retry_at = loop.time() + self._backoff.next_delay() if self._opened.reasons else float("inf")
-        overdue = dict.fromkeys(self._opened.streams, 0)
-        before = self._callbacks()
-        looks = 0
-        while not await self._sleep(self._look_s):
-            now = self._callbacks()
-            overdue = {way: overdue[way] + 1 if now[way] == before[way] else 0 for way in overdue}
-            before = now
-            if dead := [way for way, missed in overdue.items() if missed >= DEAD_AFTER_LOOKS]:
-                self._bury(dead)
-                return True
-            looks += 1
-            if looks == STABLE_AFTER_LOOKS and not self._opened.reasons:
-                self._backoff.succeeded()
-                self._told.clear()
-            if loop.time() >= retry_at and not self._is_playing():
-                return False
-        return False
-
-    def _callbacks(self) -> dict[Direction, int]:
-        return {
-            Direction.OUTPUT: self._speaker.statistics().callbacks,
-            Direction.INPUT: self._microphone.statistics().callbacks,
-        }
-
-    def _bury(self, dead: list[Direction]) -> None:
-        for direction in dead:
-            device = self._states[direction].device
-            reason = f"{device} stopped calling back"
-            self._tell(direction, DeviceState(Condition.FAILED, self._wanted[direction], reason))
-
-    def _is_playing(self) -> bool:
-        """Whether a reopened loudspeaker would tear what is being heard."""
+    def _is_silent(self) -> bool:
         positions = self._speaker.positions()
-        is_open = self._states[Direction.OUTPUT].condition is Condition.OPEN
-        return is_open and positions.queued > positions.played
+        return positions.queued <= positions.played
 
-    async def _sleep(self, seconds: float) -> bool:
-        """Wait, but not beyond ``use`` or ``reopen``; whether one was called."""
-        self._stirred = monotonic()
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._swapped.wait()
-        except TimeoutError:
-            return False
-
-    # ------------------------------------------------------------------------------------ closing
+    def _changed(self) -> None:
+        if self.on_change:
+            self.on_change(self.state())
 
     async def _leave(self) -> None:
         """Fade out, then close."""
-        if self._opened and (output := self._opened.streams.get(Direction.OUTPUT)):
+        if output := self._output.stream:
             self._speaker.silence()
             await asyncio.sleep(min(output.latency_s + 2 * self._block_ms / 1000, MAX_FADE_S))
-        await self._close(CLOSE_DEADLINE_S)
-
-    async def _close(self, deadline_s: float) -> None:
-        opened, self._opened = self._opened, None
-        if opened:
-            opened.shut()
-            for direction in opened.streams:
-                if self._states[direction].condition is Condition.OPEN:
-                    self._tell(direction, DeviceState(Condition.CLOSED, self._wanted[direction], "reopening"))
-            try:
-                await self._call("closing", opened.close, deadline_s=deadline_s)
-            except StreamFailed as error:
-                log.warning("a sound device does not let go", extra={"reason": str(error)})
-
-    async def _call(
-        self,
-        what: str,
-        work: Callable[[], T],
-        *,
-        undo: Callable[[T], None] | None = None,
-        deadline_s: float | None = None,
-    ) -> T:
-        limit_s = deadline_s or self._deadline_s
-        self._stirred = monotonic()
+        streams = [end.stream for end in (self._output, self._input) if end.stream]
+        for stream in streams:
+            stream.shut()
         try:
-            result = await in_helper(work, name=f"audio-{what}", deadline_s=limit_s, undo=undo)
-        except TimeoutError:
-            self._abandoned += 1
-            self._hangs_since = self._hangs_since or self._stirred
-            raise StreamFailed(f"{what} the sound devices took more than {limit_s:g} s") from None
-        self._hangs_since = None
-        return result
-
-    # ------------------------------------------------------------------------------------ telling
-
-    def _tell(self, direction: Direction, state: DeviceState) -> None:
-        """Make ``state`` known."""
-        level = self._loudness(direction, state.condition)
-        fields = {"direction": direction.value, "device": state.device, "reason": state.reason}
-        log.log(level, "sound device %s", state.condition.value, extra=fields)
-        changed = self._states[direction] != state
-        self._states[direction] = state
-        if changed and self.on_change:
-            self.on_change(self.state())
-
-    def _loudness(self, direction: Direction, condition: Condition) -> int:
-        """News once: a trouble is said aloud once until things are stable, its end once after that."""
-        last = self._last_told.get(direction)
-        is_open = condition is Condition.OPEN
-        if last is Condition.OPEN if is_open else (direction, condition) in self._told:
-            return logging.DEBUG
-        level = LEVELS[condition]
-        if level > logging.DEBUG:
-            self._told.add((direction, condition))
-            self._last_told[direction] = condition
-        return level
+            await self._system.leave(streams, CLOSE_DEADLINE_S)
+        except StreamFailed as error:
+            log.warning("a sound device does not let go", extra={"reason": str(error)})

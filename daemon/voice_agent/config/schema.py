@@ -160,8 +160,26 @@ class AudioInput(Struct, frozen=True):
     """The microphone. `voice-agent devices` lists names."""
 
     device: Annotated[
-        str, Meta(min_length=1, description='"default", a name, or a part of a name that is unambiguous')
+        str,
+        Meta(
+            min_length=1,
+            description='"default", a name or an unambiguous part of one, an ALSA id as hw:CARD=Device,DEV=0,'
+            " or a USB socket as usb:1-1.4; never a number",
+        ),
     ] = "default"
+    channel: Annotated[
+        int,
+        Meta(ge=0, le=8, description="The only channel that is heard, counted from 1; 0: the mean of all"),
+    ] = 0
+    flat_after_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=60,
+            description="A microphone that brings but one value for so long is taken for muted or broken,"
+            " in seconds; 0: never",
+        ),
+    ] = 1.5
     buffer_s: Annotated[
         float, Meta(ge=1, le=60, description="Audio kept while no server can take it, in seconds")
     ] = 10.0

@@ -27,6 +27,8 @@ PAUSE_S = 0.6
 """A polite user's pause after an answer."""
 ANSWER_TIMEOUT_S = 20.0
 TAIL_S = 0.3
+QUIET_DB = -70.0
+"""A silent night. In a room without any sound the microphone would be taken for a muted one."""
 NS = 1e9
 
 
@@ -35,7 +37,7 @@ async def converse(
 ) -> Evidence:
     """Say every line (``spoken``: its PCM16 at 24 kHz) and hear what comes of it."""
     with tempfile.TemporaryDirectory(prefix="voice-agent-demo-") as scratch:
-        with VirtualCard(Path(scratch)) as card:
+        with VirtualCard(Path(scratch), noise_db=QUIET_DB) as card:
             os.environ.update(card.environment())  # before PortAudio initialises
             stage = Stage(server, display)
             async with stage.performing():

@@ -38,8 +38,9 @@ class VirtualCard:
 
     ``elastic``: the clock waits for a late application (exact under load) instead of an xrun.
     ``speed``: virtual seconds per second. ``echo_db``, ``echo_ms``: how the microphone hears the
-    loudspeaker. ``mic_ppm``: how much faster the microphone's crystal runs. ``only_rate``: the one rate
-    that the card can do, Hz. ``only_channels``: the one number of channels, instead of one or two.
+    loudspeaker. ``noise_db``: white noise in the room, RMS, in dB of full scale. ``mic_ppm``: how much faster
+    the microphone's crystal runs. ``only_rate``: the one rate that the card can do, Hz. ``only_channels``: the
+    one number of channels, instead of one or two.
     Raises LabUnavailable if the plugin cannot be built.
     """
 
@@ -51,6 +52,7 @@ class VirtualCard:
         speed: float = 1.0,
         echo_db: float | None = None,
         echo_ms: float = 40.0,
+        noise_db: float | None = None,
         mic_ppm: float = 0.0,
         only_rate: int | None = None,
         only_channels: int | None = None,
@@ -61,6 +63,8 @@ class VirtualCard:
         common: dict[str, float] = {"elastic": int(elastic), "speed": speed, "echo_ms": echo_ms}
         if echo_db is not None:
             common["echo_db"] = echo_db
+        if noise_db is not None:
+            common["noise_db"] = noise_db
         if only_rate is not None:
             common["rate"] = only_rate
         if only_channels is not None:

@@ -21,7 +21,7 @@
  * a stopped, stalled or closed device never holds it.
  *
  *     pcm.x { type voice_agent_card  directory "/room"  [only playback|capture] [rate 24000] [channels 2]
- *             [elastic 1] [speed 4] [ppm 0] [echo_db -12] [echo_ms 40] }
+ *             [elastic 1] [speed 4] [ppm 0] [echo_db -12] [echo_ms 40] [noise_db -70] }
  *
  * Build: gcc -shared -fPIC -DPIC -Wl,-z,nodelete virtual_card.c virtual_room.c -lasound -lpthread -lm
  * nodelete matters: Pa_Terminate makes alsa-lib unload its plugins, but the clock's thread and the timeline
@@ -43,7 +43,7 @@ _Static_assert(sizeof(snd_pcm_uframes_t) == 8, "positions are handed to alsa-lib
 
 struct settings {
     const char *directory, *only;
-    double rate, channels, elastic, speed, ppm, echo_db, echo_ms;
+    double rate, channels, elastic, speed, ppm, echo_db, echo_ms, noise_db;
 };
 
 /* ---------------------------------------------------------------- callbacks of the I/O plugin */
@@ -236,6 +236,7 @@ static int read_settings(snd_config_t *conf, struct settings *s)
     const struct { const char *name; double *number; } numbers[] = {
         {"rate", &s->rate}, {"channels", &s->channels}, {"elastic", &s->elastic}, {"speed", &s->speed},
         {"ppm", &s->ppm}, {"echo_db", &s->echo_db}, {"echo_ms", &s->echo_ms},
+        {"noise_db", &s->noise_db},
     };
     snd_config_iterator_t i, next;
     snd_config_for_each(i, next, conf) {
@@ -301,6 +302,7 @@ static int claim(struct converter *c, const struct settings *s)
     room->speed = s->speed;
     room->echo_gain = s->echo_db > -200 ? pow(10, s->echo_db / 20) : 0;
     room->echo_ms = s->echo_ms;
+    room->noise_rms = s->noise_db > -200 ? 32768 * pow(10, s->noise_db / 20) : 0;
     c->io = (snd_pcm_ioplug_t){
         .version = SND_PCM_IOPLUG_VERSION,
         .name = "voice-agent virtual card",
@@ -319,7 +321,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(voice_agent_card)
 {
     (void)root;
     bool playback = stream == SND_PCM_STREAM_PLAYBACK;
-    struct settings s = {.only = "", .speed = 1, .echo_db = -1000, .echo_ms = 40};
+    struct settings s = {.only = "", .speed = 1, .echo_db = -1000, .echo_ms = 40, .noise_db = -1000};
     int error = read_settings(conf, &s);
     if (error < 0)
         return error;

@@ -222,6 +222,28 @@ static void add_echo(const struct room *room, int16_t *samples, size_t count)
     }
 }
 
+/* White and nearly Gaussian, of unit power; the same at the same place in every run (SplitMix64 by Steele, Lea
+ * and Flood, 2014; four 16-bit words of it add up). */
+static double noise_at(uint64_t position)
+{
+    uint64_t x = position * 0x9E3779B97F4A7C15u;
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
+    x = (x ^ x >> 27) * 0x94D049BB133111EBu;
+    x ^= x >> 31;
+    double sum = (x & 0xFFFF) + (x >> 16 & 0xFFFF) + (x >> 32 & 0xFFFF) + (x >> 48);
+    return (sum - 2 * 65535.0) / (65536 / sqrt(3));
+}
+
+static void add_noise(const struct room *room, int16_t *samples, size_t count)
+{
+    if (room->noise_rms <= 0)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        double noise = room->noise_rms * noise_at(room->microphone.position + i);
+        samples[i] = lrint(fmax(INT16_MIN, fmin(INT16_MAX, samples[i] + noise)));
+    }
+}
+
 /* A converter that runs and brings nothing of the room: muted in hardware, or broken. */
 static void go_flat(const struct room *room, int16_t *samples, size_t count)
 {
@@ -251,6 +273,7 @@ static void run_microphone(struct room *room)
         if (flowing(c)) {
             hear_the_room(room, samples, count);
             add_echo(room, samples, count);
+            add_noise(room, samples, count);
             go_flat(room, samples, count);
             put_into_ring(c, samples, count);
         }

@@ -42,7 +42,7 @@ struct room {
     int64_t virtual_ns, last_ns, held_ns, faults_read_ns;
     unsigned faults;
     bool elastic;
-    double speed, echo_gain, echo_ms;
+    double speed, echo_gain, echo_ms, noise_rms;
     struct converter speaker, microphone;
     int16_t *air; /* the last AIR_SAMPLES of speaker.raw, at `position % AIR_SAMPLES` */
     int fifo, events;
