@@ -5,6 +5,7 @@
          |- ear          captured sound, kept until it is sent       (audio)
          |- sessions     one live session after another              (sessions, session, wire, dialogue)
          |- herald       speaks for itself when nobody else can      (herald)
+         |- controls     button, mute, volume; and who asks for them (controls)
          '- telemetry    metrics for Prometheus                      (telemetry)
 
 Weather (a lost connection, a missing device) is met with patience and told once; a refusal (key, model,
@@ -15,17 +16,22 @@ memory and rings outlive sessions: what the agent was saying when a connection w
 import asyncio
 import gc
 import logging
+import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+from pathlib import Path
 from time import monotonic
 
 from voice_agent.assembly import (
     budget_for,
+    control_socket_for,
     cues_for,
     endpoint_for,
     lifetime_for,
     memory_for,
+    mixer_for,
     provider_for,
     settings_for,
     spread_for,
@@ -34,6 +40,9 @@ from voice_agent.assembly import (
 from voice_agent.audio.devices import Condition, DevicesState
 from voice_agent.backoff import Backoff
 from voice_agent.config import Config
+from voice_agent.controls.button import Button
+from voice_agent.controls.panel import EXCUSES, FILE, Controls, Kept, Refused
+from voice_agent.controls.requests import reply_to
 from voice_agent.credentials import Secret
 from voice_agent.dialogue import Dialogue, Fact, State, TokensUsed
 from voice_agent.errors import Cause, ConfigError, Unauthorized
@@ -46,10 +55,11 @@ from voice_agent.realtime.providers import Provider, SessionSettings, probe
 from voice_agent.reconnect import Reconnect
 from voice_agent.session import Connection, Session, SessionStatistics
 from voice_agent.sessions import Sessions
+from voice_agent.storage import Store, state_directory
 from voice_agent.supervision import Supervisor, forever
 from voice_agent.telemetry.counters import Counters
 from voice_agent.telemetry.facts import FactLog
-from voice_agent.telemetry.http import HttpServer
+from voice_agent.telemetry.http import HttpServer, UnixServer
 from voice_agent.telemetry.metrics import Exposition
 from voice_agent.telemetry.snapshot import Snapshot
 from voice_agent.telemetry.systemd import ServiceManager
@@ -67,7 +77,10 @@ KeySource = Callable[[], Secret | None]
 
 
 class Agent:
-    """Everything that one daemon consists of; ``run`` until cancelled."""
+    """Everything that one daemon consists of; ``run`` until cancelled.
+
+    ``state``: directory of what outlives the process; ``control``: socket at which it can be controlled.
+    """
 
     def __init__(
         self,
@@ -77,17 +90,20 @@ class Agent:
         observers: Sequence[Observer] = (),
         on_status: Callable[[str], None] = lambda _text: None,
         on_look: Callable[[], None] = lambda: None,
+        state: Path | None = None,
+        control: Path | None = None,
     ) -> None:
         self._config = config
         self._key = key
         self._on_status = on_status
         self._provider: Provider = provider_for(config)
-        self._tools: Toolbox = toolbox_for(config)
+        self._tools: Toolbox = toolbox_for(config, self)
         self._settings: SessionSettings = settings_for(config, self._tools.specs())
         self._memory = memory_for(config)
         self.counters = Counters(self._tools.names)
         self.budget = budget_for(config)
         self.supervisor = Supervisor(on_look=on_look)
+        self._page = Exposition(self.snapshot).page
         self.ports = Ports(config, self._settings.input_rate, self._settings.output_rate)
         self.ports.devices.on_change = self._devices_changed
         self.herald = Herald(
@@ -110,6 +126,16 @@ class Agent:
             overlap=self._provider.overlap,
             watch=lambda session: self.supervisor.watching(*session.vitals()),
         )
+        self.controls = Controls(
+            self.ports,
+            volume=config.audio.output.volume,
+            mixer=mixer_for(config),
+            store=Store(state / FILE, Kept, EXCUSES, durable=True) if state else None,
+            hush=self._hush,
+            cue=self.herald.play,
+            on_change=self._tell_status,
+        )
+        self._socket = control
         self._accounted: tuple[Session, SessionStatistics] | None = None
         self._streamed_s = 0.0
         self._observers: tuple[Observer, ...] = (
@@ -131,8 +157,10 @@ class Agent:
         """How the daemon is, in one line for people."""
         devices = self.ports.devices.state()
         ends = (("loudspeaker", devices.output), ("microphone", devices.input))
-        silent = [f"no {name} ({end.reason})" for name, end in ends if end.condition is not Condition.OPEN]
-        return "; ".join([self.herald.connection, *silent])
+        working = (Condition.OPEN, Condition.MUTED)
+        silent = [f"no {name} ({end.reason})" for name, end in ends if end.condition not in working]
+        muted = ["microphone muted"] if self.controls.muted else []
+        return "; ".join([self.herald.connection, *muted, *silent])
 
     async def run(self) -> None:
         """Keep everything alive."""
@@ -142,14 +170,26 @@ class Agent:
                 group.create_task(forever("ear", self.ports.ear.run()))
                 group.create_task(forever("sessions", self.sessions.run()))
                 group.create_task(forever("herald", self.herald.run()))
+                group.create_task(forever("controls", self.controls.run()))
                 group.create_task(forever("supervisor", self.supervisor.run()))
+                if device := self._config.button.device:
+                    button = Button(Path(device), self._config.button.code, self.controls)
+                    group.create_task(forever("button", button.run()))
+                if self._socket:
+                    control = UnixServer(self._socket, self._page, self._act)
+                    serving = self.supervisor.restarting("control", control.run, Backoff(1.0, 60.0))
+                    group.create_task(serving)
                 if self._config.metrics.enabled:
                     serving = self.supervisor.restarting("telemetry", self._serve_metrics, Backoff(1.0, 60.0))
                     group.create_task(serving)
 
     async def _serve_metrics(self) -> None:
         wanted = self._config.metrics
-        await HttpServer(wanted.address, wanted.port, Exposition(self.snapshot).page).run()
+        act = self._act if self._config.control.http else None
+        await HttpServer(wanted.address, wanted.port, self._page, act).run()
+
+    def _act(self, path: str, query: Mapping[str, str]) -> tuple[HTTPStatus, bytes]:
+        return reply_to(self.controls, path, query, self.status())
 
     def snapshot(self) -> Snapshot:
         """All figures now."""
@@ -182,6 +222,28 @@ class Agent:
         """Tell a fact to everybody who should know."""
         for observer in self._observers:
             observer(fact)
+
+    # ------------------------------------------------------------------------------------- controls
+
+    @property
+    def volume(self) -> int:
+        """The loudspeaker's volume, 0 to 130."""
+        return self.controls.volume
+
+    def set_volume(self, level: int) -> int:
+        """Change the volume, as far as it goes; the new one."""
+        return self.controls.set_volume(level)
+
+    def push(self) -> None:
+        """A button without a release was pushed."""
+        with suppress(Refused):  # the room was told by a sound
+            self.controls.signal()
+
+    def _hush(self) -> None:
+        if self.session:
+            self.session.hush()
+        else:
+            self.ports.speaker.silence()
 
     # ----------------------------------------------------------------------------------- allowance
 
@@ -234,7 +296,16 @@ async def run(config: Config, key: KeySource, *, stop: asyncio.Event, beat: Call
         manager.alive()
 
     facts = FactLog(transcripts=config.log.transcripts)
-    agent = Agent(config, key, observers=[facts], on_status=manager.status, on_look=on_look)
+    agent = Agent(
+        config,
+        key,
+        observers=[facts],
+        on_status=manager.status,
+        on_look=on_look,
+        state=state_directory(),
+        control=control_socket_for(config),
+    )
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, agent.push)
     work = asyncio.create_task(agent.run())
     manager.ready()
     stopping = asyncio.create_task(stop.wait())
@@ -246,3 +317,4 @@ async def run(config: Config, key: KeySource, *, stop: asyncio.Event, beat: Call
         await asyncio.gather(work, return_exceptions=stop.is_set())
     finally:
         agent.budget.close()
+        agent.controls.close()

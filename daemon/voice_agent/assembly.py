@@ -1,22 +1,28 @@
 """From the configuration to the values that the parts are made of: the one place that knows both."""
 
+import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from voice_agent.audio.cues import Cues, language_of
-from voice_agent.budget import Budget, state_directory
+from voice_agent.audio.mixer import Mixer
+from voice_agent.budget import Budget
 from voice_agent.config import Config
 from voice_agent.credentials import Secret
 from voice_agent.dialogue import Memory
 from voice_agent.lifetime import Lifetime
 from voice_agent.realtime.events import ToolSpec, TurnDetection
 from voice_agent.realtime.providers import PROVIDERS, Place, Provider, SessionSettings, custom, endpoint
+from voice_agent.storage import state_directory
 from voice_agent.tools.base import Tool, Toolbox
 from voice_agent.tools.clock import clock_tool
+from voice_agent.tools.volume import Fixed, Loudness, volume_tool
 from voice_agent.tools.weather import WeatherService, weather_tool
 from voice_agent.wire import Endpoint
 
 MIB = 1024 * 1024
+CONTROL_SOCKET = "control"
 
 
 def provider_for(config: Config) -> Provider:
@@ -69,11 +75,11 @@ def settings_for(config: Config, tools: tuple[ToolSpec, ...]) -> SessionSettings
     )
 
 
-def toolbox_for(config: Config) -> Toolbox:
-    """The tools that the operator has enabled."""
+def toolbox_for(config: Config, device: Loudness | None = None) -> Toolbox:
+    """The tools that the operator has enabled; ``device`` is what they may turn."""
     weather = config.tools.weather
     service = WeatherService(weather.geocoding_url, weather.forecast_url, weather.timeout_s)
-    known: tuple[Tool, ...] = (weather_tool(service), clock_tool())
+    known: tuple[Tool, ...] = (weather_tool(service), clock_tool(), volume_tool(device or Fixed()))
     return Toolbox(tool for tool in known if tool.name in config.tools.enabled)
 
 
@@ -114,3 +120,19 @@ def budget_for(config: Config) -> Budget:
     is_limited = bool(wanted.audio_minutes or wanted.tokens)
     directory = state_directory() if is_limited else None
     return Budget(audio_minutes=wanted.audio_minutes, tokens=wanted.tokens, directory=directory)
+
+
+def mixer_for(config: Config) -> Mixer | None:
+    """The sound card's control that sets the volume, if there is to be one."""
+    wanted = config.audio.output
+    return Mixer(wanted.mixer_card, wanted.mixer) if wanted.mixer else None
+
+
+def control_socket_for(config: Config, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Where the controls are served: systemd's RuntimeDirectory=, or by the XDG base directory rules."""
+    if config.control.socket != "auto":
+        return Path(config.control.socket) if config.control.socket else None
+    if given := environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]:
+        return Path(given) / CONTROL_SOCKET
+    base = Path(environ.get("XDG_RUNTIME_DIR", ""))
+    return base / "voice-agent" / CONTROL_SOCKET if base.is_absolute() else None

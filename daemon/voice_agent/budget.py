@@ -10,13 +10,9 @@ until the network tells it better, and a typing error may send it to 2099. The r
 * Only after ``WAKING_S`` of life in one allowance may a remembered date begin again: that is a clock that was
   set back for good, and its midnights are as good as any. Nobody is locked out for years.
 
-The count lives in a small file. A disk that is full, read-only, or full of nonsense costs the memory of
-earlier processes, which is told once, and nothing else.
+The count lives in a small file; without one it lives as long as the process.
 """
 
-import logging
-import os
-import threading
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -26,14 +22,18 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta, Struct
 
-log = logging.getLogger(__name__)
+from voice_agent.storage import Excuses, Store
 
 FILE = "budget.json"
-LONGEST_FILE = 65_536  # bytes; ours has a few hundred
 SAVE_EVERY_S = 60.0  # memory cards wear out
 EXIT_S = 2.0  # a disk that hangs must not hold up the exit
 WAKING_S = 22 * 3600.0  # a day, less an hour of summer time and one of doubt
 REMEMBERED = 8  # dates; ``WAKING_S`` does for the rest
+
+EXCUSES = Excuses(
+    reading="cannot read what the day has used; counting from zero",
+    writing="cannot keep what the day has used; counting in memory",
+)
 
 
 class Day(Struct, frozen=True):
@@ -91,7 +91,7 @@ class Budget:
         self.cap_tokens = tokens
         self._today = today
         self._clock = clock
-        self._store = Store(directory / FILE) if directory else None
+        self._store = Store(directory / FILE, Day, EXCUSES) if directory else None
         self._looked_at = self._saved_at = clock()
         self._day = (self._store and self._store.read()) or Day(today(), begun=(today(),))
 
@@ -140,56 +140,3 @@ class Budget:
             self._saved_at = now
             self._store.write(self._day)
         return self._day
-
-
-class Store:
-    """The file. Written beside the event loop, as a worn card may take seconds; no failure leaves here."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._writer: threading.Thread | None = None
-        self._told = False
-
-    def read(self) -> Day | None:
-        """What an earlier process left, if it makes sense."""
-        try:
-            if not self._path.is_file():  # a pipe would be waited for
-                return None
-            with self._path.open("rb") as file:
-                return msgspec.json.decode(file.read(LONGEST_FILE), type=Day)
-        except (OSError, msgspec.MsgspecError, ValueError) as error:
-            self._tell("cannot read what the day has used; counting from zero", error)
-            return None
-
-    def write(self, day: Day, *, wait_s: float = 0.0) -> None:
-        """Replace the file, soon; wait for it that long. Skipped while an earlier writing hangs."""
-        if self._writer and self._writer.is_alive():
-            self._writer.join(wait_s)
-        if self._writer is None or not self._writer.is_alive():
-            self._writer = threading.Thread(target=self._replace, args=(day,), name="budget", daemon=True)
-            self._writer.start()
-            self._writer.join(wait_s)
-
-    def _replace(self, day: Day) -> None:
-        beside = self._path.with_suffix(".new")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            beside.write_bytes(msgspec.json.encode(day))
-            beside.replace(self._path)  # without fsync: a minute's count is not worth a write barrier
-        except OSError as error:
-            self._tell("cannot keep what the day has used; counting in memory", error)
-
-    def _tell(self, text: str, error: Exception) -> None:
-        if not self._told:
-            self._told = True
-            log.warning(text, extra={"path": str(self._path), "reason": str(error)})
-
-
-def state_directory(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Where this daemon may keep things: systemd's StateDirectory=, or by the XDG base directory rules."""
-    if given := environ.get("STATE_DIRECTORY", "").partition(":")[0]:
-        return Path(given)
-    base = Path(environ.get("XDG_STATE_HOME", ""))
-    if not base.is_absolute():  # the specification: a relative one is to be ignored
-        base = Path(environ.get("HOME", "")) / ".local" / "state"
-    return base / "voice-agent" if base.is_absolute() else None

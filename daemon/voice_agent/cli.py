@@ -33,6 +33,7 @@ examples:
   VOICE_AGENT_API_KEY=... voice-agent run --config config.toml
   voice-agent serve & voice-agent run --config config.toml
                                         talk to your own machine; no key is needed
+  voice-agent mute                      close the microphone of the daemon that runs
 """
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ def _end_on_bug(kind: type[BaseException], error: BaseException, trace: Tracebac
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # the button, which may be pressed before anybody listens
     import faulthandler
 
     from voice_agent import agent, config
@@ -233,6 +235,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
+    from voice_agent.controls import command
+
     parser = _Parser(
         prog="voice-agent",
         description="A headless voice daemon: one realtime session with a speech model.",
@@ -279,6 +283,8 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="examine this device and say what would cure it")
     doctor.set_defaults(command=_doctor)
 
+    for name in command.NAMES:
+        command.describe(name, commands.add_parser(name, help=command.NAMES[name]))
     _add_serve(commands.add_parser("serve", help="be a realtime server on this machine, to try things with"))
 
     demo = commands.add_parser("demo", help="hold a conversation with that server and show it")

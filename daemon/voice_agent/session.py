@@ -190,6 +190,9 @@ class Session:
         self._reason: SessionError | None = None
         self._tasks = asyncio.TaskGroup()
         self._writing: dict[str, float] = {}
+        self._began = 0  # where in the captured sound this session went live
+        self._taken = 0  # samples taken since
+        self._skipped = 0  # samples passed over since
         self._events = 0
         self._samples_sent = 0
         self._samples_received = 0
@@ -260,6 +263,7 @@ class Session:
         if self._granted is not None:
             self._audio.retune(self._granted.input_rate, self._granted.output_rate)
         self._reader = self._audio.ear.listen()
+        self._began = self._audio.ear.position
         self._live.set()
         self._carry_out(self._dialogue.go_live(self._moment(), carried))
 
@@ -270,6 +274,11 @@ class Session:
         for fact in carried.facts:
             self._observe(fact)
         return carried
+
+    def hush(self) -> None:
+        """Fall silent, and forget what is still owed: somebody has pressed a button."""
+        if self._live.is_set() and not self._left:
+            self._carry_out(self._dialogue.hush(self._moment()))
 
     def give_up(self, reason: SessionError) -> None:
         """End the session from outside."""
@@ -312,9 +321,16 @@ class Session:
         while reader is not None:
             await reader.wait()
             await self._emptied.wait()
+            position = self._audio.ear.position
             if (chunk := reader.take()) is not None:
+                self._note_taken(position, len(chunk.pcm) // BYTES_PER_SAMPLE)
                 await self._write("uplink", encode(AppendAudio(audio=chunk.pcm)))
                 self._samples_sent += len(chunk.pcm) // BYTES_PER_SAMPLE
+
+    def _note_taken(self, position: int, samples: int) -> None:
+        """The server counts what it gets, we count what was captured: the difference is what was withheld."""
+        self._skipped = position - self._began - self._taken
+        self._taken += samples
 
     async def _write(self, component: str, frame: bytes) -> None:
         self._writing[component] = self._clock()
@@ -361,7 +377,7 @@ class Session:
     def _moment(self) -> Moment:
         queued, played = self._audio.speaker.positions()
         sent = self._audio.ear.position if self._live.is_set() else 0
-        return Moment(self._clock(), queued, played, sent)
+        return Moment(self._clock(), queued, played, sent, self._skipped)
 
     def _carry_out(self, commands: Sequence[Command]) -> None:
         """The one gate between the core and the world."""

@@ -260,6 +260,7 @@ class Sessions:
         self._tell(Parked())
         self._stirs_by = inf
         position = await self._sound.speech()
+        self._sound.resume(position)  # from now on what cannot be kept is a loss
         self._ended_at = monotonic()
         self._carried = replace(self._carried or Carried(), resend_from=position)
 

@@ -10,7 +10,6 @@ from voice_agent.audio.ear import Chunk
 from voice_agent.config import Config
 from voice_agent.dialogue import TokensUsed
 from voice_agent.embedded.programs import english_voice
-from voice_agent.ports import PRE_ROLL_MS
 from voice_agent.realtime.events import SessionCreated, SessionUpdated
 from voice_agent.telemetry.metrics import Exposition
 
@@ -51,7 +50,7 @@ def test_whoever_waits_for_speech_is_told_where_to_begin_listening() -> None:
 
     first, second = asyncio.run(run())
     assert first == second
-    pre_roll = PRE_ROLL_MS * RATE // 1000
+    pre_roll = Config().gate.pre_roll_ms * RATE // 1000
     assert 2 * RATE - pre_roll <= first <= 2 * RATE - pre_roll + RATE // 2
 
 

@@ -160,6 +160,6 @@ def test_what_the_operator_wants_of_a_session_is_passed_on() -> None:
 
 def test_only_enabled_tools_are_offered() -> None:
     everything = [spec.name for spec in toolbox_for(parsed("")).specs()]
-    assert everything == ["get_weather", "get_time"]
+    assert everything == ["get_weather", "get_time", "set_volume"]
     some = toolbox_for(parsed('[tools]\nenabled = ["get_time"]\n')).specs()
     assert [spec.name for spec in some] == ["get_time"]

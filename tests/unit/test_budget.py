@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from voice_agent.budget import FILE, SAVE_EVERY_S, Budget, Day, state_directory
+from voice_agent.budget import FILE, SAVE_EVERY_S, Budget, Day
+from voice_agent.storage import state_directory
 
 D = date(2026, 5, 10)
 MIDNIGHT_1970 = date(1970, 1, 1)

@@ -168,7 +168,7 @@ def full() -> Snapshot:
         state="live",
         counts=counts,
         link=Link(age_s=10.0, limit_s=3600.0, rtt_s=0.02, silence_s=1.0),
-        capture=Capture(captured_s=10.0, lost_s=0.5),
+        capture=Capture(captured_s=10.0, lost_s=0.5, withheld_s={"quiet": 3.0}),
         devices={"input": Device(is_open=True, callback_age_s=0.01), "output": Device()},
         allowance=Allowance(audio_s=1.0, audio_limit_s=60.0, tokens=7, tokens_limit=100),
         components={"uplink": True, "sender": False},

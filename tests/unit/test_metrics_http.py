@@ -1,14 +1,27 @@
 """The metrics' web server: what it answers, and what clients that mean no good can have of it."""
 
 import asyncio
+import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
 
 import pytest
 
+from voice_agent.controls.client import NotDone, NotRunning, candidates
+from voice_agent.controls.client import ask as command
 from voice_agent.telemetry import http
-from voice_agent.telemetry.http import MAX_CONNECTIONS, MAX_REQUEST_BYTES, CannotListen, HttpServer
+from voice_agent.telemetry.http import (
+    MAX_CONNECTIONS,
+    MAX_REQUEST_BYTES,
+    Act,
+    CannotListen,
+    HttpServer,
+    UnixServer,
+)
 
 
 def render(accept: str) -> tuple[str, bytes]:
@@ -210,3 +223,147 @@ def test_a_bug_in_the_page_ends_the_server_and_is_no_secret() -> None:
         assert error.subgroup(KeyError)
 
     asyncio.run(run())
+
+
+# ------------------------------------------------------------------------------------------ controls
+
+
+STATUS = {"muted": False, "volume": 90, "mode": "always", "talking": False, "connection": "in session"}
+
+
+class Deeds:
+    """Notes what is asked for; knows no deed called ``dance``."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, dict[str, str]]] = []
+
+    def act(self, path: str, query: Mapping[str, str]) -> tuple[HTTPStatus, bytes]:
+        if path == "dance":
+            return HTTPStatus.CONFLICT, b'{"error": "no music"}'
+        self.done.append((path, dict(query)))
+        return HTTPStatus.OK, json.dumps(STATUS).encode()
+
+
+async def asked(deeds: Deeds, request: str) -> str:
+    """Head of the answer of a TCP server that takes control requests."""
+    server = HttpServer("127.0.0.1", 0, render, deeds.act)
+    task = asyncio.create_task(server.run())
+    while server.address is None:
+        await asyncio.sleep(0)
+    try:
+        return (await ask(server.address[1], request))[0]
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+OURS = "Host: 127.0.0.1:9477\r\nX-Voice-Agent: 1\r\n"
+
+
+def test_a_control_request_of_a_program_here_is_obeyed() -> None:
+    deeds = Deeds()
+    head = asyncio.run(asked(deeds, f"POST /control/volume?by=+5 HTTP/1.1\r\n{OURS}\r\n"))
+    assert head.startswith("HTTP/1.1 200 OK\r\n")
+    assert deeds.done == [("volume", {"by": "+5"})]
+
+
+@pytest.mark.parametrize(
+    ("request_text", "status"),
+    [
+        ("POST /control/mute HTTP/1.1\r\nHost: 127.0.0.1:9477\r\n\r\n", 403),
+        (f"POST /control/mute HTTP/1.1\r\n{OURS}Origin: https://evil.example\r\n\r\n", 403),
+        (f"POST /control/mute HTTP/1.1\r\n{OURS}Referer: https://evil.example/x\r\n\r\n", 403),
+        ("POST /control/mute HTTP/1.1\r\nHost: evil.example:9477\r\nX-Voice-Agent: 1\r\n\r\n", 403),
+        ("POST /control/mute HTTP/1.1\r\nX-Voice-Agent: 1\r\n\r\n", 403),
+        (f"GET /control/mute HTTP/1.1\r\n{OURS}\r\n", 405),
+        (f"POST /control HTTP/1.1\r\n{OURS}\r\n", 405),
+        (f"OPTIONS /control/mute HTTP/1.1\r\n{OURS}\r\n", 405),
+        (f"POST /controls HTTP/1.1\r\n{OURS}\r\n", 405),
+    ],
+)
+def test_what_a_web_page_could_send_is_refused(request_text: str, status: int) -> None:
+    deeds = Deeds()
+    assert f" {status} " in asyncio.run(asked(deeds, request_text)).splitlines()[0]
+    assert deeds.done == []
+
+
+def test_without_permission_there_are_no_controls_at_the_port_of_the_metrics() -> None:
+    async def scene(port: int) -> None:
+        head, _ = await ask(port, f"POST /control/mute HTTP/1.1\r\n{OURS}\r\n")
+        assert head.startswith("HTTP/1.1 405 ")
+
+    play(scene)
+
+
+@asynccontextmanager
+async def controlled(path: Path, act: Act) -> AsyncIterator[None]:
+    task = asyncio.create_task(UnixServer(path, render, act).run())
+    async with asyncio.timeout(10):
+        while not (task.done() or await asyncio.to_thread(answers, path)):
+            await asyncio.sleep(0)
+    yield
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled(), task.exception()
+
+
+def test_the_command_line_asks_at_a_socket_that_is_for_user_and_group(tmp_path: Path) -> None:
+    deeds, path = Deeds(), tmp_path / "run" / "control"
+
+    async def run() -> None:
+        async with controlled(path, deeds.act):
+            status = await asyncio.to_thread(command, "POST", "volume?to=40", path)
+            assert (status.volume, status.connection) == (90, "in session")
+            await asyncio.to_thread(command, "GET", "", path)
+            with pytest.raises(NotDone, match="no music"):
+                await asyncio.to_thread(command, "POST", "dance", path)
+            assert stat.S_IMODE(path.stat().st_mode) == 0o660
+
+    asyncio.run(run())
+    assert [deed for deed in deeds.done if deed[0]] == [("volume", {"to": "40"})]
+
+
+def test_a_socket_that_a_dead_daemon_left_is_taken_over_and_a_living_one_s_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "control"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+
+    async def run() -> None:
+        async with controlled(path, Deeds().act):
+            with pytest.raises(CannotListen, match="another voice-agent"):
+                await UnixServer(path, render, Deeds().act).run()
+
+    asyncio.run(run())
+
+
+def answers(path: Path) -> bool:
+    try:
+        return command("GET", "", path).volume == 90
+    except NotRunning:
+        return False
+
+
+def test_a_file_in_place_of_the_socket_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "control"
+    path.write_text("precious")
+    with pytest.raises(CannotListen, match="Address already in use"):
+        asyncio.run(UnixServer(path, render, Deeds().act).run())
+    assert path.read_text() == "precious"
+
+
+def test_where_nobody_listens_the_command_line_says_what_to_look_at(tmp_path: Path) -> None:
+    with pytest.raises(NotRunning, match="systemctl status voice-agent"):
+        command("POST", "mute", tmp_path / "control")
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "dead"))
+    with pytest.raises(NotRunning, match="--socket"):
+        command("POST", "mute", tmp_path / "dead")
+
+
+def test_an_own_daemon_comes_before_the_system_s(tmp_path: Path) -> None:
+    own = tmp_path / "voice-agent" / "control"
+    system = [Path("/run/voice-agent/control")]
+    assert list(candidates({})) == list(candidates({"XDG_RUNTIME_DIR": str(tmp_path)})) == system
+    own.parent.mkdir()
+    own.touch()
+    assert list(candidates({"XDG_RUNTIME_DIR": str(tmp_path)})) == [own, *system]

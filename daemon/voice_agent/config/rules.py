@@ -66,6 +66,7 @@ def clashes(config: Config, reported: set[str]) -> Iterator[Problem]:
         yield Problem("provider.key_file", "is not an absolute path", "begin it with /")
     if config.cues.folder and not config.cues.folder.startswith("/"):
         yield Problem("cues.folder", "is not an absolute path", "begin it with /")
+    yield from _control_clashes(config)
     for name in ("geocoding_url", "forecast_url"):
         if _split(getattr(config.tools.weather, name), "http", "https") is None:
             yield Problem(f"tools.weather.{name}", "is not a web address", "write https://host/path")
@@ -74,6 +75,15 @@ def clashes(config: Config, reported: set[str]) -> Iterator[Problem]:
     if not _is_loopback_address(config.metrics.address):
         remedy = "write 127.0.0.1 or ::1; a collector elsewhere needs a proxy that knows who may ask"
         yield Problem("metrics.address", "is not an IP address within this machine", remedy)
+
+
+def _control_clashes(config: Config) -> Iterator[Problem]:
+    paths = {"control.socket": config.control.socket, "button.device": config.button.device}
+    for path, value in paths.items():
+        if value not in ("", "auto") and not value.startswith("/"):
+            yield Problem(path, "is not an absolute path", "begin it with /")
+    if config.control.http and not config.metrics.enabled:
+        yield Problem("control.http", "has no port while metrics are off", "set metrics.enabled = true")
 
 
 def _kind_clashes(provider: Provider) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ Kind = Literal["yandex", "openai", "azure", "local", "custom"]
 KEYLESS: tuple[Kind, ...] = ("local", "custom")
 """Servers that may live without a key."""
 
-ToolName = Literal["get_weather", "get_time"]
+ToolName = Literal["get_weather", "get_time", "set_volume"]
 CueName = Literal[
     "ready",
     "listening",
@@ -214,6 +214,25 @@ class AudioOutput(Struct, frozen=True):
         ]
         | None
     ) = None
+    volume: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=130,
+            description="Volume until somebody changes it: 100 leaves answers as they come, below that every"
+            " step is half a decibel, 0 is silence; above 100: louder, with soft limiting",
+        ),
+    ] = 100
+    mixer: Annotated[
+        str,
+        Meta(
+            description="ALSA mixer control that sets the volume instead, as `amixer scontrols` names it,"
+            ' e.g. "PCM"; empty: none'
+        ),
+    ] = ""
+    mixer_card: Annotated[
+        str, Meta(min_length=1, description='Card of that control, as for `amixer -D`, e.g. "hw:Device"')
+    ] = "default"
 
 
 class Audio(Struct, frozen=True):
@@ -221,6 +240,61 @@ class Audio(Struct, frozen=True):
 
     input: AudioInput = AudioInput()
     output: AudioOutput = AudioOutput()
+
+
+class Gate(Struct, frozen=True):
+    """Which captured sound goes to the server, while there is a session."""
+
+    mode: Annotated[
+        Literal["always", "voice", "push-to-talk"],
+        Meta(
+            description="always: all of it, and the server hears who speaks; voice: what a voice gate on this"
+            " device takes for speech; push-to-talk: what is said while a button is pressed"
+        ),
+    ] = "always"
+    pre_roll_ms: Annotated[
+        int, Meta(ge=500, le=2000, description="Sound from before a voice that is sent with it, in ms")
+    ] = 500
+    trailing_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000,
+            description="Sound that is sent after a voice has ended, in ms; never less than"
+            " session.turn_detection.silence_duration_ms + 500",
+        ),
+    ] = 1000
+    talk_s: Annotated[
+        float, Meta(ge=1, le=600, description="A press of the button ends by itself after this time, in s")
+    ] = 30.0
+
+
+class Control(Struct, frozen=True):
+    """How to reach the running daemon: `voice-agent mute`, `talk`, `volume`, `stop`."""
+
+    socket: Annotated[
+        str,
+        Meta(
+            description="Absolute path of a Unix socket, which the daemon's group may use; auto: `control` in"
+            " systemd's RuntimeDirectory= or XDG_RUNTIME_DIR/voice-agent; empty: none"
+        ),
+    ] = "auto"
+    http: Annotated[
+        bool,
+        Meta(description="Also take POST /control/... at metrics.address, from any program of this machine"),
+    ] = False
+
+
+class Button(Struct, frozen=True):
+    """A button that the kernel knows as an input device: USB, or GPIO by the overlay gpio-key."""
+
+    device: Annotated[
+        str,
+        Meta(description='Its path, best one of "/dev/input/by-id/" or "by-path/"; empty: none'),
+    ] = ""
+    code: Annotated[
+        int, Meta(ge=0, le=767, description="Code of its key, as `evtest` shows it; 0: any key")
+    ] = 0
 
 
 class Weather(Struct, frozen=True):
@@ -255,6 +329,7 @@ class Tools(Struct, frozen=True):
     enabled: Annotated[tuple[ToolName, ...], Meta(description="Names of the tools offered to the model")] = (
         "get_weather",
         "get_time",
+        "set_volume",
     )
     weather: Weather = Weather()
     web_search: WebSearch = WebSearch()
@@ -344,6 +419,9 @@ class Config(Struct, frozen=True):
     session: Session = Session()
     memory: Memory = Memory()
     audio: Audio = Audio()
+    gate: Gate = Gate()
+    control: Control = Control()
+    button: Button = Button()
     tools: Tools = Tools()
     reconnect: Reconnect = Reconnect()
     budget: Budget = Budget()

@@ -52,10 +52,15 @@ CROWDED = '{"error": "too many tools were called at the same time; call fewer"}'
 
 
 def begins(books: Books, info: ResponseInfo, at: Moment) -> Sequence[Command]:
-    """Assign the response to a turn. One that an older turn is owed, while the user speaks, is stale."""
+    """Assign the response to a turn. One that an older turn is owed, while the user speaks, is stale.
+
+    So is every one that comes into a silence which the user has asked for.
+    """
     awaited, books.awaited = books.awaited, None
     asked_in = books.requests.take_granted(awaited.turn if awaited else None, now=at.now)
-    if books.user_speaks and asked_in is not None and asked_in != books.turn:
+    if books.hushed and asked_in is None:
+        asked_in = books.turn - 1
+    if (books.user_speaks or books.hushed) and asked_in is not None and asked_in != books.turn:
         books.answers.begin(info.id, asked_in, now=at.now)
         return [Send(CancelResponse(response_id=info.id))]
     if books.user_speaks:  # a server that answers has stopped listening, whether it said so or not

@@ -49,6 +49,7 @@ class Books:
         self.questions = Questions()
         self.turn_of_item: dict[str, int] = {}
         self.user_speaks = False
+        self.hushed = False
         self.early_stop: SpeechStopped | None = None
         self.stopped_at: float | None = None
         self.committed_at: float | None = None

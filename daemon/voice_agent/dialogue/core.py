@@ -148,6 +148,10 @@ class Dialogue:
             return []
         return [*answering.deliver(self._books, outcome), *self._settle(at)]
 
+    def hush(self, at: Moment) -> Sequence[Command]:
+        """The user wants silence: a button says it, not speech."""
+        return [] if self._left else [*turns.hush(self._books, at), *self._settle(at)]
+
     def wake(self, at: Moment) -> Sequence[Command]:
         """Time has passed."""
         return [] if self._left else self._settle(at)

@@ -4,6 +4,8 @@
                            base             end         begin
                              '-- go_live: the server counts its milliseconds from here
 
+What is skipped (withheld on purpose) has positions, but the server does not count it.
+
 A question is one utterance. It is open until an answer to it has been completed without calling tools, or was
 told as failed. When a connection is lost, the open questions say what must be asked or sent again.
 """
@@ -166,7 +168,7 @@ class Questions:
 
     def _reported(self, ms: int, at: Moment) -> int | None:
         """A position that the server named, if it can be true."""
-        position, earliest = self._base + self._samples(ms), self._base
+        position, earliest = self._base + at.skipped + self._samples(ms), self._base
         if self._live_at is not None and at.now > self._live_at + PLAUSIBLE_S:
             earliest = max(earliest, at.sent - self._samples(PLAUSIBLE_S * 1000))
         return position if earliest <= position <= at.sent else None

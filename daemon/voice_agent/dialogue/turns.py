@@ -29,26 +29,53 @@ from voice_agent.realtime.events import (
 
 def begin_turn(books: Books, event: SpeechStarted, at: Moment) -> Sequence[Command]:
     """Barge-in: everything queued is cut, and the server learns what was heard of each item."""
-    commands: list[Command] = [Tell(books.said(u, at.played)) for u in books.playout.take_finished(at.played)]
-    commands += [Silence()] if at.queued > at.played else []
-    cut = books.playout.take_all()
+    cut, commands = _cut(books, at, cancels=not books.settings.server_interrupts)
     interrupts = any(utterance.end > at.played for utterance in cut)  # a cue of our own is no answer
-    commands += _corrections(books, cut, at.played)
-    commands += _cancellations(books)
-    commands += [Tell(books.said(utterance, at.played)) for utterance in cut]
-    books.turn += 1
     keep_recent(books.turn_of_item, event.item_id, books.turn)
     books.questions.begin(event, books.turn, at)
-    books.user_speaks = True
-    books.stopped_at = books.onset = None
+    books.user_speaks, books.hushed = True, False
     commands.append(Tell(TurnStarted(books.turn, interrupts)))
     if books.early_stop is not None and books.early_stop.item_id == event.item_id:
         commands += end_speech(books, books.early_stop, at)
     books.early_stop = None
-    if cut:
-        heard = max(books.ms(utterance.heard(at.played)) for utterance in cut)
-        commands.append(Tell(Silenced(books.turn, len(cut), heard)))
-    return commands
+    return [*commands, *_silenced(books, cut, at.played)]
+
+
+def hush(books: Books, at: Moment) -> Sequence[Command]:
+    """The user wants silence, and says so otherwise than by speech: what sounds is cut, nothing is owed.
+
+    It is a turn of its own, in which nobody speaks: what still comes is for an older one.
+    """
+    if books.user_speaks:
+        return []
+    books.questions.settle(books.turn)
+    cut, commands = _cut(books, at, cancels=True)
+    books.awaited, books.hushed = None, True
+    return [*commands, *_silenced(books, cut, at.played)]
+
+
+def _cut(books: Books, at: Moment, *, cancels: bool) -> tuple[list[Utterance], list[Command]]:
+    """End the turn and whatever is to be heard of it. A server that interrupts by itself needs no cancel.
+
+    It would call it an error.
+    """
+    commands: list[Command] = [Tell(books.said(u, at.played)) for u in books.playout.take_finished(at.played)]
+    commands += [Silence()] if at.queued > at.played else []
+    cut = books.playout.take_all()
+    commands += _corrections(books, cut, at.played)
+    if cancels:
+        commands += [Send(CancelResponse(response_id=key)) for key in books.answers.under_way()]
+    commands += [Tell(books.said(utterance, at.played)) for utterance in cut]
+    books.turn += 1
+    books.stopped_at = books.onset = None
+    return cut, commands
+
+
+def _silenced(books: Books, cut: Sequence[Utterance], played: int) -> list[Command]:
+    if not cut:
+        return []
+    heard = max(books.ms(utterance.heard(played)) for utterance in cut)
+    return [Tell(Silenced(books.turn, len(cut), heard))]
 
 
 def _corrections(books: Books, cut: Sequence[Utterance], played: int) -> list[Command]:
@@ -72,13 +99,6 @@ def _corrections(books: Books, cut: Sequence[Utterance], played: int) -> list[Co
             unheard = [item for item in answer.unheard_messages() if item not in sounded]
             commands += [Send(DeleteItem(item_id=item)) for item in unheard]
     return commands
-
-
-def _cancellations(books: Books) -> list[Command]:
-    """A server that interrupts by itself needs no cancel, and would call it an error."""
-    if books.settings.server_interrupts:
-        return []
-    return [Send(CancelResponse(response_id=key)) for key in books.answers.under_way()]
 
 
 def end_speech(books: Books, event: SpeechStopped, at: Moment) -> Sequence[Command]:

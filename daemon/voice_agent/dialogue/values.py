@@ -13,13 +13,14 @@ class Moment(NamedTuple):
     ``now``: monotonic seconds. ``queued``: the playout position at which the next sample played will stand.
     ``played``: the position up to which sound has left the loudspeaker. Both count samples at the output
     rate. ``sent``: the position in the captured sound up to which it went to this server, in samples at the
-    input rate. Positions never wrap.
+    input rate; ``skipped``: so many of them did not, since the session went live. Positions never wrap.
     """
 
     now: float
     queued: int
     played: int
     sent: int = 0
+    skipped: int = 0
 
 
 # ----------------------------------------------------------------------------------------- commands

@@ -1,7 +1,13 @@
-"""Metrics and health over HTTP, from the daemon's own event loop and on this machine only.
+"""Metrics, health and the controls over HTTP, from the daemon's own event loop and on this machine only.
 
-    GET /metrics    what ``render`` makes of the header ``Accept``
-    GET /healthz    200 while the event loop turns
+    GET /metrics         what ``render`` makes of the header ``Accept``
+    GET /healthz         200 while the event loop turns
+    POST /control/...    what ``act`` makes of it, if there is one; and GET /control
+
+On a TCP port every program of this machine may ask, and so may a web page in its browser. Hence a control
+request must carry a header that no page may add without asking first (``X-Voice-Agent``; Fetch standard:
+CORS-preflight), must not say that it comes from a page, and must call us by a name that is ours: a page whose
+own name was made to lead here (DNS rebinding) would pass for one of ours. A Unix socket has permissions, too.
 
 As small as it can be: one request a connection, no names looked up. A client that is slow, silent, hostile or
 many must not hurt the conversation, so all that it can have is bounded: connections at a time, accepted a
@@ -11,10 +17,14 @@ second, bytes of a request, seconds until it is done. Whoever waits for more wai
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from http import HTTPStatus
 from ipaddress import ip_address
+from pathlib import Path
 from typing import NamedTuple, NoReturn
+from urllib.parse import parse_qsl, urlsplit
 
 from voice_agent.errors import VoiceAgentError
 
@@ -29,25 +39,37 @@ Render = Callable[[str], tuple[str, bytes]]
 """From the header ``Accept`` to content type and body."""
 
 
+Act = Callable[[str, Mapping[str, str]], tuple[HTTPStatus, bytes]]
+"""From what follows ``/control/`` and the query to status and JSON; an empty path asks how things are."""
+
+CONTROL = "/control"
+GUARD = "x-voice-agent"
+"""Its value does not matter."""
+LOCAL_NAMES = frozenset({"127.0.0.1", "::1", "localhost"})
+SOCKET_MODE = 0o660
+
+
 class CannotListen(VoiceAgentError):
     """The address is taken, or not ours."""
 
 
 class Request(NamedTuple):
-    """What is of interest in a request."""
+    """What is of interest in a request. ``fields`` are named in lower case."""
 
     method: str
     path: str
-    accept: str
+    query: Mapping[str, str]
+    fields: Mapping[str, str]
 
 
 class HttpServer:
-    """Serves until cancelled; ``run`` raises ``CannotListen`` if it cannot begin."""
+    """Serves until cancelled; ``run`` raises ``CannotListen`` if it cannot begin. No ``act``: no controls."""
 
-    def __init__(self, host: str, port: int, render: Render) -> None:
+    def __init__(self, host: str, port: int, render: Render, act: Act | None = None) -> None:
         self._host = host
         self._port = port
         self._render = render
+        self._act = act
         self._free = asyncio.Semaphore(MAX_CONNECTIONS)
         self.address: tuple[str, int] | None = None
         """Host and port while it listens; of port 0 the kernel makes a free one."""
@@ -56,9 +78,7 @@ class HttpServer:
         """Accept connections, for ever."""
         loop = asyncio.get_running_loop()
         with self._listen() as listener:
-            host, port = listener.getsockname()[:2]
-            self.address = host, port
-            log.info("metrics are served", extra={"host": host, "port": port})
+            self._tell(listener)
             async with asyncio.TaskGroup() as group:
                 while True:
                     await self._free.acquire()
@@ -77,6 +97,11 @@ class HttpServer:
         listener.setblocking(False)
         return listener
 
+    def _tell(self, listener: socket.socket) -> None:
+        host, port = listener.getsockname()[:2]
+        self.address = host, port
+        log.info("metrics are served", extra={"host": host, "port": port})
+
     async def _serve(self, connection: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=connection, limit=MAX_REQUEST_BYTES)
         try:
@@ -93,11 +118,13 @@ class HttpServer:
     def _answer(self, request: Request | None) -> bytes:
         if request is None:
             return _response(HTTPStatus.BAD_REQUEST)
+        if self._act and (request.path == CONTROL or request.path.startswith(CONTROL + "/")):
+            return self._control(request, self._act)
         if request.method not in ("GET", "HEAD"):
             return _response(HTTPStatus.METHOD_NOT_ALLOWED, extra="Allow: GET, HEAD\r\n")
         match request.path:
             case "/metrics":
-                kind, body = self._render(request.accept)
+                kind, body = self._render(request.fields.get("accept", ""))
             case "/healthz":
                 kind, body = "text/plain; charset=utf-8", b"ok\n"
             case _:
@@ -105,16 +132,71 @@ class HttpServer:
         whole = _response(HTTPStatus.OK, kind, body)
         return whole.removesuffix(body) if request.method == "HEAD" else whole
 
+    def _control(self, request: Request, act: Act) -> bytes:
+        deed = request.path.removeprefix(CONTROL).strip("/")
+        if request.method != ("POST" if deed else "GET"):
+            return _response(HTTPStatus.METHOD_NOT_ALLOWED, extra=f"Allow: {'POST' if deed else 'GET'}\r\n")
+        if not self._is_ours(request):
+            return _response(HTTPStatus.FORBIDDEN)
+        status, body = act(deed, request.query)
+        return _response(status, "application/json", body)
+
+    def _is_ours(self, request: Request) -> bool:
+        """Whether a program of this machine asks, and not a web page in its browser."""
+        named = urlsplit("//" + request.fields.get("host", "")).hostname or ""
+        from_page = "origin" in request.fields or "referer" in request.fields
+        return GUARD in request.fields and not from_page and named in LOCAL_NAMES | {self._host}
+
+
+class UnixServer(HttpServer):
+    """The same on a Unix socket, whose permissions say who may ask: the daemon's user and group."""
+
+    def __init__(self, path: Path, render: Render, act: Act) -> None:
+        super().__init__("localhost", 0, render, act)
+        self._path = path
+
+    def _listen(self) -> socket.socket:
+        with ExitStack() as stack:
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._take_over()
+                listener.bind(str(self._path))
+                self._path.chmod(SOCKET_MODE)
+                listener.listen(MAX_CONNECTIONS)
+            except OSError as error:
+                why = error.strerror or str(error)
+                raise CannotListen(f"cannot be controlled at {self._path}: {why}") from error
+            listener.setblocking(False)
+            stack.pop_all()
+            return listener
+
+    def _take_over(self) -> None:
+        """Remove what a dead process left; a living one's socket is its own."""
+        if not self._path.exists() or not stat.S_ISSOCK(self._path.stat().st_mode):
+            return  # a file that is no socket stays, and binding says so
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(REQUEST_S)
+            if probe.connect_ex(str(self._path)) == 0:
+                raise CannotListen(f"another voice-agent is controlled at {self._path}")
+        self._path.unlink()
+
+    def _tell(self, _listener: socket.socket) -> None:
+        log.info("controls are served", extra={"path": str(self._path)})
+
 
 def _parsed(head: bytes) -> Request | None:
     """The request, or nothing if this is none of HTTP/1 (RFC 9112, 3)."""
-    first, *fields = head.decode("latin-1").split("\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
     words = first.split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1."):
         return None
-    named = [field.partition(":") for field in fields]
-    accept = ",".join(value.strip() for name, _, value in named if name.lower() == "accept")
-    return Request(words[0], words[1].partition("?")[0], accept)
+    fields: dict[str, str] = {}
+    for name, _, value in (line.partition(":") for line in lines if line):
+        key = name.lower()
+        fields[key] = f"{fields[key]},{value.strip()}" if key in fields else value.strip()
+    path, _, query = words[1].partition("?")
+    return Request(words[0], path, dict(parse_qsl(query.replace("+", "%2B"))), fields)
 
 
 def _response(

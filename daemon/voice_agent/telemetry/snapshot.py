@@ -40,6 +40,9 @@ class Capture:
     streamed_s: float = 0.0
     backlog_s: float = 0.0
     """Captured and not sent yet, now."""
+    withheld_s: Mapping[str, float] = field(default_factory=dict)
+    """Kept from the server on purpose, by reason."""
+    muted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class Playout:
     gap_s: float = 0.0
     lateness_s: float = 0.0
     hold_s: float = 0.0
+    volume: int = 100
+    """As people set it, 0 to 130."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,19 @@ SOUND = (
         lambda now: now.capture.lost_s,
     ),
     Row(
+        "capture_withheld_seconds_total",
+        "counter",
+        "Captured sound that was kept from the server on purpose, by reason.",
+        lambda now: now.capture.withheld_s,
+        ("reason",),
+    ),
+    Row(
+        "microphone_muted",
+        "gauge",
+        "1 while the microphone is closed because somebody wants it so.",
+        lambda now: float(now.capture.muted),
+    ),
+    Row(
         "resent_seconds_total",
         "counter",
         "Captured sound that was sent again, to a new session.",
@@ -137,6 +150,12 @@ SOUND = (
         "gauge",
         "Captured sound that waits to be sent.",
         lambda now: now.capture.backlog_s,
+    ),
+    Row(
+        "volume_level",
+        "gauge",
+        "The volume as people set it: 100 leaves answers as they come.",
+        lambda now: float(now.playout.volume),
     ),
     Row(
         "playout_seconds_total",

@@ -1,0 +1,73 @@
+"""The tool that makes the device louder or quieter when somebody asks for it."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from voice_agent.errors import ToolError
+from voice_agent.tools.base import Arguments, Tool
+
+PARAMETERS = {
+    "type": "object",
+    "properties": {
+        "level": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 100,
+            "description": "The new volume: 0 is silence, 100 is full.",
+        },
+        "change": {
+            "type": "integer",
+            "minimum": -100,
+            "maximum": 100,
+            "description": "How much louder (or quieter, below 0). 10 is a small step, 20 is twice as loud.",
+        },
+    },
+    "required": [],
+    "additionalProperties": False,
+}
+USAGE = "give either level, 0 to 100, or change, -100 to 100, as a whole number"
+FULL = 100
+"""Louder than answers come is for the operator, who knows the loudspeaker."""
+
+
+class Loudness(Protocol):
+    """The device's volume."""
+
+    @property
+    def volume(self) -> int:
+        """The level now; 100 leaves answers as they come."""
+
+    def set_volume(self, level: int) -> int:
+        """Change it, as far as it goes; the new one."""
+
+
+class Fixed:
+    """No device at all: for those who only want to know which tools there are."""
+
+    volume = FULL
+
+    def set_volume(self, _level: int) -> int:
+        """Nothing changes."""
+        return FULL
+
+
+def volume_tool(device: Loudness) -> Tool:
+    """``set_volume``: sets the device's volume, or changes it."""
+
+    async def handler(arguments: Arguments) -> Mapping[str, object]:
+        level, change = arguments.get("level"), arguments.get("change")
+        before = device.volume
+        match level, change:
+            case (bool(), _) | (_, bool()):  # JSON's true is no number, though Python's is
+                raise ToolError(USAGE)
+            case int(), None:
+                wanted = level
+            case None, int():
+                wanted = before + change
+            case _:
+                raise ToolError(USAGE)
+        return {"volume": device.set_volume(max(min(wanted, max(before, FULL)), 0)), "before": before}
+
+    return Tool(
+        "set_volume", "Set the loudspeaker's volume, or make it louder or quieter.", PARAMETERS, handler
+    )
