@@ -21,7 +21,8 @@ from voice_agent import __version__
 from voice_agent.errors import ConfigError, Unreadable, VoiceAgentError
 
 if TYPE_CHECKING:
-    from voice_agent.audio.portaudio import Direction, PortAudio
+    from voice_agent.audio.names import Device, Direction
+    from voice_agent.audio.portaudio import PortAudio
 
 CONFIG_PATH = Path("/etc/voice-agent/config.toml")
 PORT = 8765
@@ -150,7 +151,9 @@ def _devices(_: argparse.Namespace) -> int:
     print("\n".join(["Loudspeakers, for audio.output.device:", *(loudspeakers or NO_DEVICE)]))
     if not microphones and not loudspeakers:
         return os.EX_UNAVAILABLE
-    print('* is what "default" means. A part of a name will do, if no other name has it.')
+    print(
+        '* is what "default" means. A part of a name will do, if no other name has it, or hw:..., or usb:...'
+    )
     return os.EX_OK
 
 
@@ -160,20 +163,23 @@ NO_DEVICE = (
 
 
 def _device_lines(portaudio: "PortAudio", direction: "Direction") -> list[str]:
-    from voice_agent.audio.portaudio import DEFAULT, Direction
+    from voice_agent.audio.portaudio import DEFAULT
     from voice_agent.errors import DeviceUnavailable
 
     try:
         default = portaudio.find(direction, DEFAULT).number
     except DeviceUnavailable:
         default = -1
-    lines = []
-    for device in filter(lambda each: each.has(direction), portaudio.devices()):
-        mark = "*" if device.number == default else " "
-        channels = device.inputs if direction is Direction.INPUT else device.outputs
-        facts = f"{channels:3} ch  {device.rate:6} Hz  {device.host_api}"
-        lines.append(f"  {mark} {device.name:<48} {facts}")
-    return lines
+    found = [device for device in portaudio.devices() if device.has(direction)]
+    return [_device_line(device, direction, is_default=device.number == default) for device in found]
+
+
+def _device_line(device: "Device", direction: "Direction", *, is_default: bool) -> str:
+    """Name, channels, native rate, and what else it may be called."""
+    shape = f"{device.channels(direction):3} ch  {device.rate:6} Hz"
+    socket = f"  usb:{device.usb}" if device.usb else ""
+    mark = "*" if is_default else " "
+    return f"  {mark} {device.bare_name:<40} {shape}  {device.alsa_id or device.host_api}{socket}"
 
 
 def _serve(arguments: argparse.Namespace) -> int:

@@ -1,10 +1,10 @@
 """How the parts of the daemon are: signs of life for the supervisor, figures for Prometheus."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
-from voice_agent.audio.devices import Condition, DeviceState
+from voice_agent.audio.devices import Condition, DevicesState, DeviceState
 from voice_agent.audio.names import Direction
 from voice_agent.budget import Budget
 from voice_agent.formats import samples_to_s
@@ -140,20 +140,29 @@ def _devices(ports: Ports) -> dict[str, figures.Device]:
         ports.speaker.statistics(),
         ports.microphone.statistics(),
     )
+    output = _device(state, Direction.OUTPUT, speaker.last_callback)
+    capture = _device(state, Direction.INPUT, microphone.last_callback)
     return {
-        "output": _device(state.output, speaker.last_callback, speaker.callback_errors, speaker.xruns),
-        "input": _device(
-            state.input, microphone.last_callback, microphone.callback_errors, microphone.overflows
+        "output": replace(
+            output, callback_errors=output.callback_errors + speaker.callback_errors, xruns=speaker.xruns
+        ),
+        "input": replace(
+            capture,
+            callback_errors=capture.callback_errors + microphone.callback_errors,
+            xruns=microphone.overflows,
         ),
     }
 
 
-def _device(state: DeviceState, last_callback: float, errors: int, xruns: int) -> figures.Device:
+def _device(devices: DevicesState, direction: Direction, last_callback: float) -> figures.Device:
+    state = devices.output if direction is Direction.OUTPUT else devices.input
     return figures.Device(
         is_open=state.condition is Condition.OPEN,
         callback_age_s=monotonic() - last_callback if last_callback else None,
-        callback_errors=errors,
-        xruns=xruns,
+        callback_errors=devices.adaptor_errors.get(direction, 0),
+        rate=state.rate or None,
+        resampled=state.resampled,
+        restarts={why.value: count for (way, why), count in devices.restarts.items() if way is direction},
     )
 
 

@@ -169,7 +169,10 @@ def full() -> Snapshot:
         counts=counts,
         link=Link(age_s=10.0, limit_s=3600.0, rtt_s=0.02, silence_s=1.0),
         capture=Capture(captured_s=10.0, lost_s=0.5, withheld_s={"quiet": 3.0}),
-        devices={"input": Device(is_open=True, callback_age_s=0.01), "output": Device()},
+        devices={
+            "input": Device(is_open=True, callback_age_s=0.01, rate=48_000, restarts={"flat": 2}),
+            "output": Device(),
+        },
         allowance=Allowance(audio_s=1.0, audio_limit_s=60.0, tokens=7, tokens_limit=100),
         components={"uplink": True, "sender": False},
         troubles={"uplink": 0, "sender": 2},

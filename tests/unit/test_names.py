@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from voice_agent import cli
 from voice_agent.audio.alsa import Card, Cards, fewest_channels
 from voice_agent.audio.names import Device, Direction, choose
 from voice_agent.errors import DeviceUnavailable
@@ -136,3 +137,9 @@ def test_a_card_that_goes_while_it_is_read_is_only_not_placed(tmp_path: Path) ->
 
 def test_what_cannot_be_opened_is_taken_for_mono() -> None:
     assert fewest_channels("no such pcm", capture=True) == 1
+
+
+def test_the_list_of_devices_shows_every_lasting_name_and_no_number() -> None:
+    lines = [cli._device_line(device, OUTPUT, is_default=device is DEFAULT) for device in (HEADSET, DEFAULT)]
+    assert " ".join(lines[0].split()) == "USB Headset: - 2 ch 48000 Hz hw:CARD=Headset,DEV=0 usb:1-1.4"
+    assert " ".join(lines[1].split()) == "* default 32 ch 48000 Hz ALSA"

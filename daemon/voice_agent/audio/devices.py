@@ -46,6 +46,8 @@ class DevicesState(NamedTuple):
     """PortAudio calls that missed their deadline and were left behind."""
     restarts: Mapping[tuple[Direction, Restart], int] = {}
     """Streams that were closed after they had been open, by reason."""
+    adaptor_errors: Mapping[Direction, int] = {}
+    """Callbacks that failed between a device and its end."""
 
 
 class AudioDevices:
@@ -108,6 +110,7 @@ class AudioDevices:
             opened=self._system.openings,
             abandoned=self._system.abandoned,
             restarts={(way, why): count for way, end in ends for why, count in end.restarts.items()},
+            adaptor_errors={way: end.adaptor_errors for way, end in ends},
         )
 
     @property

@@ -96,6 +96,7 @@ class Keeper:
         self._nudged = asyncio.Event()
         self._muted = False
         self._flat = False
+        self._past_errors = 0
         self._deaths = 0  # since the stream was stable
         self._lost_at = monotonic()
         self._known: AbstractSet[Hashable] = cards()
@@ -110,6 +111,11 @@ class Keeper:
     def patience_s(self) -> float:
         """How long to wait for that."""
         return self._about.patience_s
+
+    @property
+    def adaptor_errors(self) -> int:
+        """Callbacks that failed on their way between the device and its end, since the beginning."""
+        return self._past_errors + (self.stream.adaptor_errors if self.stream else 0)
 
     @property
     def content(self) -> bool:
@@ -320,6 +326,7 @@ class Keeper:
     # ------------------------------------------------------------------------------------ telling
 
     async def _close(self, stream: Stream) -> None:
+        self._past_errors += stream.adaptor_errors
         try:
             await self._system.close(stream)
         except StreamFailed as error:

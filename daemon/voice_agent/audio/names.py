@@ -59,6 +59,11 @@ class Device(NamedTuple):
         return self.channels(direction) > 0
 
     @property
+    def bare_name(self) -> str:
+        """Its name without the numbers, which will be others tomorrow."""
+        return bare(self.name)
+
+    @property
     def part(self) -> int:
         """Which of its card's devices it is."""
         place = hardware_place(self.name)
@@ -80,6 +85,11 @@ def hardware_place(name: str) -> tuple[int, int] | None:
     """The numbers of card and device that a name ends in."""
     found = PLACE.search(name)
     return (int(found[1]), int(found[2])) if found else None
+
+
+def bare(name: str) -> str:
+    """A name without the numbers that PortAudio hangs behind it."""
+    return PLACE.sub("", name)
 
 
 def choose(devices: Sequence[Device], wanted: str, direction: Direction) -> Device:
@@ -106,13 +116,12 @@ def _readings(wanted: str) -> Sequence[Callable[[Device], bool]]:
     words = wanted.casefold()
     alsa = ALSA_ID.fullmatch(words)
     card, part = (alsa[1], int(alsa[2] or 0)) if alsa else (words, 0)
-    bare = PLACE.sub("", words)
     return (
         lambda device: device.name == wanted,
-        lambda device: PLACE.sub("", device.name.casefold()) == bare,
+        lambda device: device.bare_name.casefold() == bare(words),
         lambda device: device.card.casefold() == card and device.part == part,
         lambda device: f"usb:{device.usb}" == words and device.part == 0,
-        lambda device: words in PLACE.sub("", device.name.casefold()),
+        lambda device: words in device.bare_name.casefold(),
     )
 
 

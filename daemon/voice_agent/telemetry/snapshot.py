@@ -68,6 +68,11 @@ class Device:
     callback_age_s: float | None = None
     callback_errors: int = 0
     xruns: int = 0
+    rate: int | None = None
+    """Its own, in Hz, while it is open."""
+    resampled: bool = False
+    restarts: Mapping[str, int] = field(default_factory=dict)
+    """How often its stream was closed after it had been open, by reason."""
 
 
 @dataclass(frozen=True, slots=True)

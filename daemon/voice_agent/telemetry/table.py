@@ -38,7 +38,7 @@ class Row:
         return last if last in UNITS else ""
 
 
-UNITS = ("seconds", "samples", "tokens")
+UNITS = ("seconds", "samples", "tokens", "hertz")
 
 
 def _state(now: Snapshot) -> dict[str, float]:
@@ -227,7 +227,31 @@ SOUND = (
         ("direction",),
     ),
     Row(
-        "device_openings_total", "counter", "Times that streams were opened.", lambda now: now.device_openings
+        "device_rate_hertz",
+        "gauge",
+        "The rate at which the sound device runs; absent while it is not open.",
+        lambda now: {way: device.rate for way, device in now.devices.items() if device.rate is not None},
+        ("direction",),
+    ),
+    Row(
+        "device_resampled",
+        "gauge",
+        "1 while that is not the session's rate, and sound is converted.",
+        lambda now: {way: float(device.resampled) for way, device in now.devices.items()},
+        ("direction",),
+    ),
+    Row("device_openings_total", "counter", "Streams that were opened.", lambda now: now.device_openings),
+    Row(
+        "device_restarts_total",
+        "counter",
+        "Streams that were closed after they had been open: they stopped calling back, brought nothing but"
+        " one value (flat), were lent for a look at new devices (renewed), or somebody asked for it.",
+        lambda now: {
+            (way, reason): count
+            for way, device in now.devices.items()
+            for reason, count in device.restarts.items()
+        },
+        ("direction", "reason"),
     ),
     Row(
         "device_calls_abandoned_total",
