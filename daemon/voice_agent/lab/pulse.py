@@ -49,6 +49,7 @@ class PrivatePulse:
         self.rate = rate
         self._stack = ExitStack()
         self._socket = Path()
+        self._server: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         _require_programs()
@@ -56,8 +57,8 @@ class PrivatePulse:
             short = stack.enter_context(TemporaryDirectory(prefix="pulse-"))  # a socket's path has 108 bytes
             self._socket = Path(short) / "native"
             self._write_files()
-            self._run(stack, *self._server())
-            self._wait_for_server()
+            stack.callback(self.kill)
+            self.start()
             recording = str(self.directory / "speaker.raw")
             self._run(
                 stack, "parec", "--latency-msec=10", "-d", "speaker.monitor", *self._format(), recording
@@ -78,6 +79,17 @@ class PrivatePulse:
             "ALSA_CONFIG_PATH": str(self.directory / "alsa.conf"),
             "JACK_NO_START_SERVER": "1",
         }
+
+    def start(self) -> None:
+        """Run the server, and wait until it can be used."""
+        self._server = self._spawn(*self._command())
+        self._wait_for_server()
+
+    def kill(self) -> None:
+        """Let the server die, with all that is connected to it; ``start`` brings another one."""
+        if self._server:
+            self._server.kill()
+            self._server.wait()
 
     def speak(self, pcm: bytes) -> None:
         """Begin to say PCM16 into the microphone; returns at once."""
@@ -104,7 +116,7 @@ class PrivatePulse:
     def _format(self) -> tuple[str, ...]:
         return ("--raw", "--format=s16le", "--channels=1", f"--rate={self.rate}")
 
-    def _server(self) -> list[str]:
+    def _command(self) -> list[str]:
         sound = f"format=s16le rate={self.rate} channels=1"
         modules = (
             f"module-native-protocol-unix auth-anonymous=1 socket={self._socket}",
@@ -131,10 +143,12 @@ class PrivatePulse:
 
     def _run(self, stack: ExitStack, *command: str) -> None:
         """Start a program that ends, at the latest, with the context."""
-        child = subprocess.Popen(  # noqa: S603 - our own command lines, no shell
+        stack.callback(_end, self._spawn(*command))
+
+    def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603 - our own command lines, no shell
             command, env=self._child_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        stack.callback(_end, child)
 
     def _child_environment(self) -> dict[str, str]:
         """Without the user's session: a stray server or a D-Bus must not be found."""
