@@ -1,6 +1,7 @@
 """The real process and the people who press its buttons: mute, push-to-talk, volume, and the voice gate."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -57,6 +58,15 @@ async def metric(voice: Daemon, name: str) -> float:
     return float(value)
 
 
+def post(voice: Daemon, deed: str) -> int:
+    """The volume after a request at the port of the metrics."""
+    (port,) = re.findall(r"metrics are served host=127.0.0.1 port=(\d+)", voice.log)
+    url = f"http://127.0.0.1:{port}/control/{deed}"
+    request = urllib.request.Request(url, method="POST", headers={"X-Voice-Agent": "test"})
+    with urllib.request.urlopen(request) as answer:
+        return int(json.load(answer)["volume"])
+
+
 @scene
 async def test_a_muted_device_hears_nothing_even_after_a_restart_until_it_is_unmuted(tmp_path: Path) -> None:
     async with running(ServerOptions(script=Script(turns=(HELLO,), shared=True))) as server:
@@ -72,7 +82,7 @@ async def test_a_muted_device_hears_nothing_even_after_a_restart_until_it_is_unm
             voice.card.speak(loud(600))
             await asyncio.sleep(1.0)  # it would have been heard by now
             assert sent(server.connections[-1]) == b""
-            await cli(tmp_path, "unmute")
+            await asyncio.to_thread(ask, "POST", "unmute", tmp_path / "control")
             await voice.until_logged("sound device open direction=input")
             voice.card.speak(loud(600))
             await voice.until_logged("agent said")
@@ -128,7 +138,7 @@ async def test_push_to_talk_sends_what_is_said_while_the_button_is_down(tmp_path
         await voice.until(lambda: not voice.card.played()[-RATE // 10 :].any())
         voice.card.speak(loud(400))
         await voice.until_logged("user speaks", times=2)
-        await cli(tmp_path, "talk", "release")
+        await asyncio.to_thread(ask, "POST", "talk/release", tmp_path / "control")
         await voice.until_logged("agent said", times=2)
         assert "stuck" not in voice.log
 
@@ -139,17 +149,17 @@ async def test_the_volume_is_set_from_outside_and_kept(tmp_path: Path) -> None:
     async with running(ServerOptions(script=Script(turns=(answer,)))) as server:
         with daemon(tmp_path, server.url, settings=settings(tmp_path)) as voice:
             await voice.until_logged("session ready")
-            assert await cli(tmp_path, "volume") == "100"
             assert await cli(tmp_path, "volume", "70") == "70"
             assert await cli(tmp_path, "volume", "-10") == "60"
             assert await asyncio.to_thread(voice.stop) is not None
-        with daemon(tmp_path, server.url, settings=settings(tmp_path)) as voice:
+        with daemon(tmp_path, server.url, settings=settings(tmp_path) + "http = true\n") as voice:
             await until_streaming(server, connection=2)
             voice.card.speak(loud(600))
             await voice.until_logged("agent said")
             peak = int(voice.card.played().max())
             assert abs(peak - gain_of(60) * RATE * 700 // 1000) < 20
             assert await metric(voice, "volume_level") == 60
+            assert await asyncio.to_thread(post, voice, "volume?by=-5") == 55
 
 
 @scene

@@ -110,7 +110,7 @@ def test_pressing_silences_wakes_and_opens_the_valve_until_released(tmp_path: Pa
     desk = Desk(tmp_path, Mode.BUTTON)
     desk.take()
     desk.controls.press()
-    assert desk.take() == ["hush", "wake"]
+    assert desk.take() == ["hush", "wake", "cue listening"]
     assert desk.device.valve.talking
     desk.controls.release()
     assert not desk.device.valve.talking

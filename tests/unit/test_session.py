@@ -244,6 +244,37 @@ def test_no_sound_goes_up_before_the_session_goes_live() -> None:
 
 
 @play
+async def test_what_was_withheld_between_two_pieces_is_known_when_the_server_counts(world: World) -> None:
+    await world.session.wait_ready()
+    world.ports.frames.append(bytes(960))
+    await world.line.until_sent("input_audio_buffer.append")
+    assert world.session._moment().skipped == 0
+    world.ports.position += 5000  # the valve was shut
+    assert world.session._moment().skipped == 0, "the server speaks of what it has, which lies before"
+    world.ports.frames.extend([bytes(960)] * 2)
+    await world.until(lambda: world.session.statistics().samples_sent == 3 * 480)
+    assert world.session._moment().skipped == 5000
+
+
+@play
+async def test_a_button_silences_the_answer_whatever_the_server_thinks(world: World) -> None:
+    await world.session.wait_ready()
+    world.line.says(
+        ResponseCreated(response=ResponseInfo(id="r")),
+        AudioDelta(response_id="r", item_id="a", delta=bytes(4800)),
+    )
+    await world.until(lambda: bool(world.ports.done))
+    world.session.hush()
+    assert world.ports.done[-1] == "silence"
+    cancel = await world.line.until_sent("response.cancel")
+    assert cancel["response_id"] == "r"
+    world.session.leave()
+    world.session.hush()
+    assert world.ports.done[-1] == "silence", "who has left has nothing to say any more"
+    assert world.ports.done.count("silence") == 1
+
+
+@play
 async def test_sound_waits_for_what_the_server_has_to_know_first(world: World) -> None:
     await world.session.wait_ready()
     world.ports.frames.append(b"\1\2" * 480)

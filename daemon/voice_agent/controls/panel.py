@@ -139,6 +139,7 @@ class Controls:
         self._hush()
         self._device.valve.press()
         self._device.wake()
+        self._cue("listening")
 
     def release(self) -> None:
         """Have finished: the server is told by silence."""
