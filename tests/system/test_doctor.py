@@ -24,7 +24,11 @@ ROOM = (np.random.default_rng(1).standard_normal(24_000 * 8) * 30).round().astyp
 """A quiet room, for as long as a quick examination listens."""
 
 
-def configured(folder: Path, url: str, more: str = "[metrics]\nenabled = false\n") -> Path:
+ALONE = '[metrics]\nenabled = false\n[control]\nsocket = ""\n'
+"""Other daemons on this machine are not looked for."""
+
+
+def configured(folder: Path, url: str, more: str = ALONE) -> Path:
     file = folder / "doctor.toml"
     file.write_text(f'[provider]\nkind = "custom"\nurl = "{url}"\n{more}')
     return file
@@ -103,10 +107,10 @@ def test_three_planted_faults_are_each_named_with_a_remedy(tmp_path: Path) -> No
 def test_a_running_daemon_is_noticed_and_not_played_to(tmp_path: Path) -> None:
     async def run() -> None:
         async with running(ServerOptions(script=Script())) as server:
-            with daemon(tmp_path, server.url) as running_daemon:
-                await running_daemon.until_logged("metrics are served")
-                [port] = re.findall(r"metrics are served.*port=(\d+)", running_daemon.log)
-                config = configured(tmp_path, server.url, f"[metrics]\nport = {port}\n")
+            control = f'[control]\nsocket = "{tmp_path}/control"\n'
+            with daemon(tmp_path, server.url, settings=control) as running_daemon:
+                await running_daemon.until((tmp_path / "control").exists)
+                config = configured(tmp_path, server.url, f"[metrics]\nenabled = false\n{control}")
                 environment = running_daemon.card.environment()
                 only = ("--only", "instance", "--only", "loudspeaker")
                 code, report = await examined(

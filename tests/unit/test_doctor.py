@@ -16,9 +16,20 @@ import pytest
 from tests.fakes.certificates import certificate, needs_openssl
 from tests.fakes.raw_server import answering, raw_server, read_frame, upgrade
 from voice_agent import cli
-from voice_agent.audio.portaudio import Direction
+from voice_agent.audio.portaudio import Direction, Shape
+from voice_agent.controls.panel import Status
 from voice_agent.credentials import VARIABLE
-from voice_agent.doctor import clock, command, devices, machine, network, provider, remedies, settings
+from voice_agent.doctor import (
+    clock,
+    command,
+    devices,
+    instance,
+    machine,
+    network,
+    provider,
+    remedies,
+    settings,
+)
 from voice_agent.doctor.case import Case, Check
 from voice_agent.doctor.certificate import Certificate, Greeting
 from voice_agent.doctor.course import examined
@@ -380,13 +391,13 @@ def test_missing_extras_are_told_with_what_they_cost() -> None:
 
 
 def metrics_at(folder: Path, port: int) -> Case:
-    return case_of(folder, f"[metrics]\nport = {port}\n")
+    return case_of(folder, f'[metrics]\nport = {port}\n[control]\nsocket = ""\n')
 
 
 def test_a_free_port_means_no_other_daemon(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    assert one(metrics_at(tmp_path, port), settings.config, machine.instance).level is Level.OK
+    assert one(metrics_at(tmp_path, port), settings.config, instance.instance).level is Level.OK
 
 
 @pytest.mark.parametrize(
@@ -405,10 +416,24 @@ def test_a_running_daemon_is_known_by_its_figures(tmp_path: Path, page: bytes, w
     async def run() -> Finding:
         async with raw_server(serve) as url:
             case = metrics_at(tmp_path, int(url.split(":")[2].partition("/")[0]))
-            return (await found(case, settings.config, machine.instance))[-1]
+            return (await found(case, settings.config, instance.instance))[-1]
 
     finding = asyncio.run(run())
     assert (finding.level, words in finding.seen) == (Level.WARN, True)
+
+
+@pytest.mark.parametrize(("muted", "remedy"), [(True, "voice-agent unmute"), (False, "systemctl stop")])
+def test_a_muted_daemon_explains_the_silence(muted: bool, remedy: str) -> None:
+    status = Status(muted=muted, volume=40, mode="always", talking=False, connection="connected to yandex")
+    finding = instance.judged_daemon(instance.Daemon("/run/x", status))
+    assert (finding.level, remedy in finding.remedy) == (Level.WARN, True)
+    assert ("muted" in finding.seen, "connected to yandex, volume 40" in finding.seen) == (muted, True)
+
+
+def test_with_neither_socket_nor_port_no_daemon_can_be_known(tmp_path: Path) -> None:
+    case = case_of(tmp_path, '[metrics]\nenabled = false\n[control]\nsocket = ""\n')
+    with pytest.raises(NotChecked, match="neither"):
+        one(case, settings.config, instance.instance)
 
 
 def test_nothing_is_played_while_the_daemon_would_hear_it(tmp_path: Path) -> None:
@@ -475,6 +500,12 @@ def test_a_stranger_who_holds_the_card_is_a_failure() -> None:
 def test_a_device_that_does_not_open_beside_a_running_daemon_is_its() -> None:
     finding = devices.judged_unopened(Direction.INPUT, "busy", [], daemon_runs=True)
     assert (finding.level, "running daemon" in finding.seen) == (Level.WARN, True)
+
+
+def test_a_device_that_cannot_do_the_sessions_rate_is_fine_and_said_so() -> None:
+    finding = devices.judged_stream("input", "USB", 24_000, Shape(48_000, 2), 0.02)
+    assert (finding.level, finding.figures["rate"], finding.figures["channels"]) == (Level.OK, 48_000, 2)
+    assert "48000 Hz 2 channels, resampled to 24000" in finding.seen
 
 
 def test_a_user_who_may_not_use_sound_is_told_the_group() -> None:

@@ -7,7 +7,8 @@
        |- clock
        |- network         name, connection  -- certificate
        |- provider        a session         -- remedies
-       '- machine         disk, memory, optional packages, another daemon
+       |- machine         disk, memory, optional packages
+       '- instance        another daemon
 
 ``case`` is what the checks know of the device and tell each other. Those named ``judged_...`` are pure: from
 figures to a finding.

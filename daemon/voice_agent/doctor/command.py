@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from voice_agent.doctor import clock, devices, machine, network, provider, settings, sound
+from voice_agent.doctor import clock, devices, instance, machine, network, provider, settings, sound
 from voice_agent.doctor.case import Case, Check
 from voice_agent.doctor.course import examined
 from voice_agent.doctor.findings import Finding, exit_code
@@ -60,7 +60,7 @@ CHECKS = (
     Check("disk", machine.disk, "writing to the state directory"),
     Check("memory", machine.memory, "looking at the memory"),
     Check("extras", machine.extras, "looking for optional packages"),
-    Check("instance", machine.instance, "looking for another daemon", needs=("config",)),
+    Check("instance", instance.instance, "looking for another daemon", needs=("config",)),
 )
 NAMES = {name: check for check in CHECKS for name in (check.name, *check.also)}
 

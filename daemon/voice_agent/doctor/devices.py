@@ -8,12 +8,12 @@ from typing import NamedTuple
 from voice_agent.assembly import settings_for
 from voice_agent.audio.edge import Callback
 from voice_agent.audio.pcm import samples_in
-from voice_agent.audio.portaudio import Direction
+from voice_agent.audio.portaudio import Direction, Shape
 from voice_agent.config import Config
 from voice_agent.doctor.case import Case
 from voice_agent.doctor.findings import Finding, fail, ok, warn
 from voice_agent.doctor.holders import Holder, holders
-from voice_agent.doctor.machine import Port, port_of
+from voice_agent.doctor.instance import running_daemon
 from voice_agent.doctor.streams import Player, Recorder, Wish, found_device, opened
 from voice_agent.errors import AudioError
 from voice_agent.formats import FRAME_MS
@@ -30,13 +30,14 @@ class Ends(NamedTuple):
     device: str
     rate: int
     block_ms: float
+    channel: int = 0
 
 
 def ends(config: Config, direction: Direction) -> Ends:
     """As the daemon would do it."""
     session = settings_for(config, ())
     if direction is Direction.INPUT:
-        return Ends(config.audio.input.device, session.input_rate, FRAME_MS)
+        return Ends(config.audio.input.device, session.input_rate, FRAME_MS, config.audio.input.channel)
     return Ends(config.audio.output.device, session.output_rate, config.audio.output.block_ms)
 
 
@@ -51,13 +52,29 @@ async def _device(case: Case, direction: Direction) -> Finding:
     try:
         name = await found_device(direction, wanted.device)
         async with opened(Wish(direction, *wanted, _idle(direction, wanted.rate))) as [stream]:
-            latency_ms = round(stream.latency_s * 1000, 1)
+            found = judged_stream(way, name, wanted.rate, stream.shape, stream.latency_s)
     except AudioError as error:
         case.blocked[NEEDED_BY[direction]] = "its device does not open"
         return await _unopened(case, direction, name, str(error))
     case.usable.add(direction)
-    seen = f"{name} opens at {wanted.rate} Hz, {latency_ms:.0f} ms away"
-    return ok(way, seen, device=name, rate=float(wanted.rate), latency_ms=latency_ms)
+    return found
+
+
+def judged_stream(way: str, name: str, rate: int, shape: Shape, latency_s: float) -> Finding:
+    """A device that opened; ``rate`` is the session's, ``shape`` what the device does."""
+    latency_ms = round(1000 * latency_s, 1)
+    channels = "mono" if shape.channels == 1 else f"{shape.channels} channels"
+    from_or_to = "to" if way == Direction.INPUT.value else "from"
+    resampled = f", resampled {from_or_to} {rate}" if shape.rate != rate else ""
+    return ok(
+        way,
+        f"{name} opens at {shape.rate} Hz {channels}{resampled}, {latency_ms:.0f} ms away",
+        device=name,
+        rate=float(shape.rate),
+        channels=float(shape.channels),
+        session_rate=float(rate),
+        latency_ms=latency_ms,
+    )
 
 
 def _idle(direction: Direction, rate: int) -> Callback:
@@ -74,7 +91,7 @@ async def _unopened(case: Case, direction: Direction, name: str, reason: str) ->
     if not name:
         return judged_missing(direction, reason, may_use=_may_use(NODES))
     held_by = holders(direction, case.proc, name)
-    running = await port_of(case.settings) is Port.OURS
+    running = await running_daemon(case.settings) is not None
     return judged_unopened(direction, reason, held_by, daemon_runs=running)
 
 

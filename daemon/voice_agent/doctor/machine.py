@@ -1,18 +1,14 @@
-"""The machine around the daemon: disk, memory, optional packages, and another daemon."""
+"""The machine around the daemon: disk, memory, optional packages."""
 
-import asyncio
 import errno
 import os
 import re
 import shutil
-import socket
 import tempfile
 from collections.abc import Sequence
-from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
 
-from voice_agent.config import Config
 from voice_agent.doctor.case import Case
 from voice_agent.doctor.findings import Finding, NotChecked, fail, ok, warn
 from voice_agent.storage import state_directory
@@ -22,9 +18,6 @@ LITTLE_DISK_MIB = 20
 LITTLE_MEMORY_MIB = 96
 """The daemon takes about 60 MB, and Python's start a little more for a moment."""
 NO_MEMORY_MIB = 32
-
-ANSWER_S = 2.0
-MAX_PAGE_BYTES = 65_536
 
 
 async def disk(_case: Case) -> Sequence[Finding]:
@@ -97,69 +90,3 @@ def judged_extras(present: dict[str, bool]) -> Finding:
         return ok("extras", f"{' and '.join(present)} are installed", **present)
     seen = "; ".join(f"without {name} {EXTRAS[name][1]}" for name in missing)
     return warn("extras", seen, f"pip install 'voice-agent[{','.join(missing)}]'", **present)
-
-
-# ----------------------------------------------------------------------------------- another daemon
-
-
-class Port(Enum):
-    """Who has the port of the metrics."""
-
-    FREE = "free"
-    OURS = "ours"
-    OTHER = "other"
-    UNKNOWN = "unknown"
-    """None is configured, so nothing can be concluded."""
-
-
-async def instance(case: Case) -> Sequence[Finding]:
-    """No other daemon runs with this configuration."""
-    wanted = case.settings.metrics
-    place = f"{wanted.address}:{wanted.port}"
-    match await port_of(case.settings):
-        case Port.OURS:
-            seen = f"a daemon is running: it serves its figures at {place}"
-            remedy = "to have everything checked, stop it first: systemctl stop voice-agent"
-            return [warn("instance", seen, remedy, running=True)]
-        case Port.OTHER:
-            seen = f"another program listens at {place}, where the figures are to be served"
-            return [warn("instance", seen, "choose another metrics.port", running=False)]
-        case Port.FREE:
-            return [ok("instance", "no other daemon is running", running=False)]
-        case Port.UNKNOWN:
-            raise NotChecked("the configuration names no port by which a running daemon could be known")
-
-
-async def port_of(config: Config) -> Port:
-    """Who listens where the daemon serves its figures."""
-    wanted = config.metrics
-    if not wanted.enabled or not wanted.port:
-        return Port.UNKNOWN
-    family = socket.AF_INET6 if ":" in wanted.address else socket.AF_INET
-    try:
-        socket.create_server((wanted.address, wanted.port), family=family).close()
-    except OSError:
-        page = await _page(wanted.address, wanted.port)
-        return Port.OURS if b"voice_agent_" in page else Port.OTHER
-    return Port.FREE
-
-
-async def _page(host: str, port: int) -> bytes:
-    """The first part of what is served at ``/metrics``; empty if that is nothing."""
-    try:
-        async with asyncio.timeout(ANSWER_S):
-            reader, writer = await asyncio.open_connection(host, port)
-            try:
-                writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-                return await _read(reader)
-            finally:
-                writer.close()
-    except (OSError, TimeoutError):
-        return b""
-
-
-async def _read(reader: asyncio.StreamReader) -> bytes:
-    page = b""
-    while len(page) < MAX_PAGE_BYTES and (piece := await reader.read(MAX_PAGE_BYTES)):
-        page += piece
-    return page

@@ -11,7 +11,7 @@ from voice_agent.audio.portaudio import Direction
 from voice_agent.doctor.case import Case
 from voice_agent.doctor.devices import ends
 from voice_agent.doctor.findings import Finding, NotChecked, fail
-from voice_agent.doctor.machine import Port, port_of
+from voice_agent.doctor.instance import running_daemon
 from voice_agent.doctor.streams import Player, Recorder, Wish, opened, until
 from voice_agent.errors import AudioError
 from voice_agent.formats import ms_to_samples
@@ -48,7 +48,7 @@ async def microphone(case: Case) -> Sequence[Finding]:
 
 async def loudspeaker(case: Case) -> Sequence[Finding]:
     """It plays; and the microphone tells how late, how loud, and how well that can be taken away again."""
-    if await port_of(case.settings) is Port.OURS:
+    if await running_daemon(case.settings):
         raise NotChecked("the running daemon would take the test sound for speech; stop it first")
     from voice_agent.doctor.loopback import judged_loopback
 

@@ -107,6 +107,7 @@ class Wish(NamedTuple):
     device: str
     rate: int
     block_ms: float
+    channel: int
     callback: Callback
 
 
@@ -131,7 +132,12 @@ async def opened(*wishes: Wish) -> AsyncIterator[list[Stream]]:
 def _open(portaudio: PortAudio, wish: Wish) -> Stream:
     frames = ms_to_samples(wish.block_ms, wish.rate)
     return portaudio.open(
-        wish.direction, wish.device, rate=wish.rate, frames_per_block=frames, callback=wish.callback
+        wish.direction,
+        wish.device,
+        rate=wish.rate,
+        frames_per_block=frames,
+        callback=wish.callback,
+        channel=wish.channel,
     )
 
 
