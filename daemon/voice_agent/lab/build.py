@@ -9,7 +9,7 @@ from pathlib import Path
 
 from voice_agent.errors import LabUnavailable
 
-SOURCES = ("virtual_card.c", "virtual_room.c")
+SOURCES = ("virtual_card.c", "virtual_room.c", "virtual_air.c")
 HEADERS = ("virtual_room.h",)
 COMPILE = ("gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-DPIC", "-Wl,-z,nodelete")
 LIBRARIES = ("-lasound", "-lpthread", "-lm")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Fault = Literal["spk-gone", "mic-gone", "spk-stall", "mic-stall", "spk-xrun", "mic-zero", "mic-stuck"]
 """Unplugged, clock stopped, starved at every block, or bringing nothing but one value; until ``heal``."""
 
-FRESH = ("speaker.raw", "mic.raw", "events.log", "fault", "mic.fifo")
+FRESH = ("speaker.raw", "mic.raw", "events.log", "fault", "mic.fifo", "echo.ir")
 
 
 class VirtualCard:
@@ -38,7 +38,7 @@ class VirtualCard:
 
     ``elastic``: the clock waits for a late application (exact under load) instead of an xrun.
     ``speed``: virtual seconds per second. ``echo_db``, ``echo_ms``: how the microphone hears the
-    loudspeaker. ``noise_db``: white noise in the room, RMS, in dB of full scale. ``mic_ppm``: how much faster
+    loudspeaker. ``clip_db``: level at which it bends its peaks, in dB of full scale. ``noise_db``: white noise in the room, RMS, in dB of full scale. ``mic_ppm``: how much faster
     the microphone's crystal runs. ``only_rate``: the one rate that the card can do, Hz. ``only_channels``: the
     one number of channels, instead of one or two.
     Raises LabUnavailable if the plugin cannot be built.
@@ -52,6 +52,7 @@ class VirtualCard:
         speed: float = 1.0,
         echo_db: float | None = None,
         echo_ms: float = 40.0,
+        clip_db: float | None = None,
         noise_db: float | None = None,
         mic_ppm: float = 0.0,
         only_rate: int | None = None,
@@ -63,6 +64,8 @@ class VirtualCard:
         common: dict[str, float] = {"elastic": int(elastic), "speed": speed, "echo_ms": echo_ms}
         if echo_db is not None:
             common["echo_db"] = echo_db
+        if clip_db is not None:
+            common["clip_db"] = clip_db
         if noise_db is not None:
             common["noise_db"] = noise_db
         if only_rate is not None:
@@ -90,6 +93,12 @@ class VirtualCard:
     def environment(self) -> dict[str, str]:
         """What the playing process needs in its environment before PortAudio initialises."""
         return {"ALSA_CONFIG_PATH": str(self.config_path), "JACK_NO_START_SERVER": "1"}
+
+    def respond(self, taps: "NDArray[np.float32]") -> None:
+        """Be a room with this response from now on; taps at the loudspeaker's rate."""
+        scratch = self.directory / "echo.new"
+        scratch.write_bytes(taps.astype("<f4").tobytes())
+        scratch.replace(self.directory / "echo.ir")
 
     def speak(self, pcm: bytes) -> Future[Spoken]:
         """Say PCM16 (at the microphone's rate) in the room; utterances queue.

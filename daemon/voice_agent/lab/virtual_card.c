@@ -13,6 +13,7 @@
  *     mic.raw        s16le mono: what the microphone brought, echo included; zeros likewise
  *     mic.fifo       s16le mono at the microphone's rate: what is said in the room; taken only while capture runs
  *     fault          any of spk-gone mic-gone spk-stall mic-stall spk-xrun mic-zero mic-stuck; an emptied file heals
+ *     echo.ir        float32: how the room responds to the loudspeaker (virtual_air.c), if it is there
  *     events.log     monotonic_ns virtual_ns speaker|mic event position rate held_ms
  *
  * A plain clock is real time (times `speed`): an application that is late gets an xrun, as from hardware. An
@@ -21,9 +22,9 @@
  * a stopped, stalled or closed device never holds it.
  *
  *     pcm.x { type voice_agent_card  directory "/room"  [only playback|capture] [rate 24000] [channels 2]
- *             [elastic 1] [speed 4] [ppm 0] [echo_db -12] [echo_ms 40] [noise_db -70] }
+ *             [elastic 1] [speed 4] [ppm 0] [echo_db -12] [echo_ms 40] [noise_db -70] [clip_db -12] }
  *
- * Build: gcc -shared -fPIC -DPIC -Wl,-z,nodelete virtual_card.c virtual_room.c -lasound -lpthread -lm
+ * Build: gcc -shared -fPIC -DPIC -Wl,-z,nodelete virtual_card.c virtual_room.c virtual_air.c -lasound -lpthread -lm
  * nodelete matters: Pa_Terminate makes alsa-lib unload its plugins, but the clock's thread and the timeline
  * must outlive a reopened device.
  */
@@ -43,7 +44,7 @@ _Static_assert(sizeof(snd_pcm_uframes_t) == 8, "positions are handed to alsa-lib
 
 struct settings {
     const char *directory, *only;
-    double rate, channels, elastic, speed, ppm, echo_db, echo_ms, noise_db;
+    double rate, channels, elastic, speed, ppm, echo_db, echo_ms, noise_db, clip_db;
 };
 
 /* ---------------------------------------------------------------- callbacks of the I/O plugin */
@@ -236,7 +237,7 @@ static int read_settings(snd_config_t *conf, struct settings *s)
     const struct { const char *name; double *number; } numbers[] = {
         {"rate", &s->rate}, {"channels", &s->channels}, {"elastic", &s->elastic}, {"speed", &s->speed},
         {"ppm", &s->ppm}, {"echo_db", &s->echo_db}, {"echo_ms", &s->echo_ms},
-        {"noise_db", &s->noise_db},
+        {"noise_db", &s->noise_db}, {"clip_db", &s->clip_db},
     };
     snd_config_iterator_t i, next;
     snd_config_for_each(i, next, conf) {
@@ -303,6 +304,7 @@ static int claim(struct converter *c, const struct settings *s)
     room->echo_gain = s->echo_db > -200 ? pow(10, s->echo_db / 20) : 0;
     room->echo_ms = s->echo_ms;
     room->noise_rms = s->noise_db > -200 ? 32768 * pow(10, s->noise_db / 20) : 0;
+    room->clip = s->clip_db < 0 ? 32768 * pow(10, s->clip_db / 20) : 0;
     c->io = (snd_pcm_ioplug_t){
         .version = SND_PCM_IOPLUG_VERSION,
         .name = "voice-agent virtual card",

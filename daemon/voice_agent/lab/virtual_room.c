@@ -23,7 +23,6 @@
 #define SHORTEST_SLEEP_NS 50000LL /* about what a sleep costs anyway */
 #define FAULT_LOOK_NS 10000000LL /* a fault is injected by hand or by a test: 10 ms is soon enough */
 #define CHUNK 2048               /* samples moved at a time; bounds the stack, not the step of the clock */
-#define AIR_SAMPLES (1 << 18)    /* what the air remembers for the echo: 5.4 s at 48 kHz */
 #define STUCK_AT 1234            /* what a stuck converter brings: any value but zero */
 #define CLOCK_PRIORITY 20        /* above everything ordinary, below the kernel's own threads (50) */
 
@@ -166,8 +165,7 @@ static void run_speaker(struct room *room)
         size_t count = least(end - c->position, CHUNK);
         if (flowing(c))
             take_from_ring(c, samples, count);
-        for (size_t i = 0; i < count; i++)
-            room->air[(c->position + i) % AIR_SAMPLES] = samples[i];
+        emit(room, c->position, samples, count);
         record(c, samples, count);
     }
 }
@@ -199,7 +197,7 @@ static void hear_the_room(struct room *room, int16_t *samples, size_t count)
     }
 }
 
-/* What the loudspeaker emitted `echo_ms` ago, interpolated where the two converters' samples do not coincide. */
+/* What the loudspeaker sounded like `echo_ms` ago, interpolated where the two converters' samples do not coincide. */
 static double echo_at(const struct room *room, uint64_t mic_position)
 {
     const struct converter *speaker = &room->speaker;
@@ -297,6 +295,7 @@ void look_for_faults(struct room *room)
     room->faults = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         room->faults |= strstr(text, names[i]) ? 1u << i : 0;
+    look_for_response(room);
     room->faults_read_ns = monotonic_ns();
 }
 

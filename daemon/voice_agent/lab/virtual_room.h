@@ -9,6 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define AIR_SAMPLES (1 << 18) /* what the air remembers for the echo: 5.4 s at 48 kHz */
+
+struct air;
+
 enum fault { SPK_GONE = 1, MIC_GONE = 2, SPK_STALL = 4, MIC_STALL = 8, SPK_XRUN = 16, MIC_ZERO = 32, MIC_STUCK = 64 };
 
 /* One direction of the card. The ring holds mono samples at `position since prepare % size`. */
@@ -43,8 +47,10 @@ struct room {
     unsigned faults;
     bool elastic;
     double speed, echo_gain, echo_ms, noise_rms;
+    double clip; /* level at which the loudspeaker bends its peaks, in steps; 0: it does not */
     struct converter speaker, microphone;
-    int16_t *air; /* the last AIR_SAMPLES of speaker.raw, at `position % AIR_SAMPLES` */
+    float *air; /* what the last AIR_SAMPLES of speaker.raw sound like, at `position % AIR_SAMPLES` */
+    struct air *response;
     int fifo, events;
     bool speech; /* somebody is speaking into mic.fifo */
 };
@@ -58,6 +64,8 @@ struct room *find_room(const char *directory);
 /* All below: with the room's mutex held. */
 int start_clock(struct room *room);
 void look_for_faults(struct room *room);
+void look_for_response(struct room *room);
+void emit(struct room *room, uint64_t position, const int16_t *samples, size_t count);
 void log_event(struct converter *c, const char *event);
 bool gone(const struct converter *c);
 uint64_t queued(const struct converter *c);
