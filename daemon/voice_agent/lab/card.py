@@ -38,9 +38,10 @@ class VirtualCard:
 
     ``elastic``: the clock waits for a late application (exact under load) instead of an xrun.
     ``speed``: virtual seconds per second. ``echo_db``, ``echo_ms``: how the microphone hears the
-    loudspeaker. ``clip_db``: level at which it bends its peaks, in dB of full scale. ``noise_db``: white noise in the room, RMS, in dB of full scale. ``mic_ppm``: how much faster
-    the microphone's crystal runs. ``only_rate``: the one rate that the card can do, Hz. ``only_channels``: the
-    one number of channels, instead of one or two.
+    loudspeaker. ``clip_db``: level at which that bends its peaks, in dB of full scale. ``noise_db``: white
+    noise in the room, RMS, likewise. ``mic_ppm``: how much faster the microphone's crystal runs.
+    ``only_rate``: the one rate that the card can do, Hz. ``only_channels``: the one number of channels,
+    instead of one or two.
     Raises LabUnavailable if the plugin cannot be built.
     """
 
