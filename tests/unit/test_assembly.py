@@ -7,8 +7,10 @@ import pytest
 from voice_agent import config
 from voice_agent.assembly import (
     budget_for,
+    control_socket_for,
     endpoint_for,
     lifetime_for,
+    mixer_for,
     provider_for,
     settings_for,
     spread_for,
@@ -156,6 +158,21 @@ def test_what_the_operator_wants_of_a_session_is_passed_on() -> None:
     assert (settings.web_search, settings.file_search) == (True, "fvt1")
     assert provider_for(wanted).server_tools
     assert provider_for(wanted).history is History.RECAP
+
+
+def test_the_controls_are_where_systemd_or_the_user_s_session_has_a_place_for_them() -> None:
+    both = {"RUNTIME_DIRECTORY": "/run/voice-agent:/x", "XDG_RUNTIME_DIR": "/run/user/1000"}
+    assert control_socket_for(parsed(""), both) == Path("/run/voice-agent/control")
+    own = {"XDG_RUNTIME_DIR": "/run/user/1000"}
+    assert control_socket_for(parsed(""), own) == Path("/run/user/1000/voice-agent/control")
+    assert control_socket_for(parsed(""), {}) is None
+    assert control_socket_for(parsed('[control]\nsocket = "/x"\n'), both) == Path("/x")
+    assert control_socket_for(parsed('[control]\nsocket = ""\n'), both) is None
+
+
+def test_a_mixer_is_turned_only_if_one_is_named() -> None:
+    assert mixer_for(parsed("")) is None
+    assert mixer_for(parsed('[audio.output]\nmixer = "PCM"\n')) is not None
 
 
 def test_only_enabled_tools_are_offered() -> None:

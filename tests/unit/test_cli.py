@@ -35,7 +35,19 @@ def configured(folder: Path, text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "argv", [[], ["dance"], ["check"], ["check", "a", "b"], ["serve", "--port", "99999"]]
+    "argv",
+    [
+        [],
+        ["dance"],
+        ["check"],
+        ["check", "a", "b"],
+        ["serve", "--port", "99999"],
+        ["volume", "loud"],
+        ["volume", "131"],
+        ["volume", "+-5"],
+        ["talk", "loudly"],
+        ["mute", "now"],
+    ],
 )
 def test_wrong_usage_ends_with_64_and_no_traceback(
     argv: list[str], capsys: pytest.CaptureFixture[str]
@@ -108,6 +120,18 @@ def test_run_without_a_key_ends_with_78_and_the_three_ways(
     code, _, told = run(["run", "--config", configured(tmp_path, f'[provider]\nkind = "{kind}"')], capsys)
     assert code == os.EX_CONFIG
     assert all(way in told for way in ("systemd credential", "provider.key_file", VARIABLE))
+
+
+@pytest.mark.parametrize(
+    "argv", [["mute"], ["unmute"], ["stop"], ["talk"], ["talk", "press"], ["volume"], ["volume", "-10"]]
+)
+def test_without_a_daemon_its_controls_end_with_69_and_one_line(
+    argv: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said, told = run([*argv, "--socket", str(tmp_path / "control")], capsys)
+    assert (code, said) == (os.EX_UNAVAILABLE, "")
+    assert len(told.splitlines()) == 1
+    assert "no daemon is listening" in told
 
 
 def test_config_prints_a_file_that_means_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,6 +110,15 @@ def test_a_cap_of_zero_a_session_without_end_and_quick_parking_at_home_are_sound
         ("[[session]]\n", "session", "is a list; make it a table"),
         ('[tools]\nenabled = ["get_wether"]', "tools.enabled[0]", 'did you mean "get_weather"?'),
         ('[tools]\nenabled = "get_time"', "tools.enabled", "set it to a list, each one of"),
+        ('[gate]\nmode = "push_to_talk"', "gate.mode", 'did you mean "push-to-talk"?'),
+        ("[gate]\npre_roll_ms = 100", "gate.pre_roll_ms", "set it to a whole number from 500 to 2000"),
+        ('[control]\nsocket = "here"', "control.socket", "begin it with /"),
+        ('[button]\ndevice = "event0"', "button.device", "begin it with /"),
+        (
+            "[control]\nhttp = true\n[metrics]\nenabled = false",
+            "control.http",
+            "has no port while metrics are off; set metrics.enabled = true",
+        ),
         (
             '[tools.weather]\nforecast_url = "http://["',
             "tools.weather.forecast_url",

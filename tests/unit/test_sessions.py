@@ -400,6 +400,25 @@ def test_a_parked_session_is_closed_and_the_first_word_reopens_it_unharmed() -> 
     live(House(Lifetime(None, park_after_s=0.1)), scene)
 
 
+def test_who_speaks_to_a_parked_device_without_a_network_is_lost_only_as_far_as_nothing_is_kept() -> None:
+    async def scene(house: House) -> None:
+        await house.until_news(Parked)
+        await house.until(lambda: house.spoken is not None)
+        house.refusals = [ConnectionLost("", cause=Cause.DNS)] * 100_000
+        house.hears(numbered(range(10)))
+        await house.until(lambda: house.ear.now == 10 * 480)
+        assert house.spoken is not None
+        house.spoken.set_result(7 * 480)
+        await house.until(lambda: not house.ear.parked)
+        assert house.sessions.live is None
+        assert house.ear.statistics().backlog == 3 * 480, "from then on it is meant for somebody"
+        house.refusals.clear()
+        await house.until_news(Live, 2)
+        await house.until(lambda: house.wires[-1].heard == numbered(range(7, 10)))
+
+    live(House(Lifetime(None, park_after_s=0.1)), scene)
+
+
 def test_a_used_up_allowance_ends_the_session_until_there_is_one_again() -> None:
     house = House(Lifetime(None))
     house.limit = 3 * 480
