@@ -1,4 +1,4 @@
-"""The ring and the codec against plain copies and plain ``json`` + ``base64`` of the same bytes."""
+"""Ring, playout and codec against plain copies and plain ``json`` + ``base64`` of the same bytes."""
 
 import json
 from base64 import b64decode, b64encode
@@ -10,6 +10,7 @@ import numpy as np
 from tests.bench.figures import Ratio
 from voice_agent.audio.pcm import samples_in, silent_samples
 from voice_agent.audio.ring import SampleRing
+from voice_agent.audio.speaker import Speaker
 from voice_agent.realtime.codec import decode_server, encode
 from voice_agent.realtime.events import AppendAudio, AudioDelta
 
@@ -32,6 +33,10 @@ def micro_ratios() -> dict[str, Ratio]:
     """Ours to the plain way, seconds a call; name -> ratio."""
     return {
         "ring_ratio_vs_memcpy": compare(*ring_and_copies()),
+        "playout_ratio_vs_memcpy": compare(*playout_and_copies()),
+        "playout_at_half_volume_ratio_vs_memcpy": compare(*playout_and_copies(volume=0.5)),
+        "playout_above_full_volume_ratio_vs_memcpy": compare(*playout_and_copies(volume=2.0)),
+        "playout_with_tap_ratio_vs_memcpy": compare(*playout_and_copies(tapped=True)),
         "encode_ratio_vs_json_base64": compare(*encoders()),
         "decode_ratio_vs_json_base64": compare(*decoders()),
     }
@@ -69,6 +74,23 @@ def ring_and_copies() -> tuple[Work, Work]:
             np.copyto(block, piece)
 
     return ours, plain
+
+
+def playout_and_copies(*, volume: float = 1.0, tapped: bool = False) -> tuple[Work, Work]:
+    """One delta in, and ten callbacks."""
+    speaker, out = Speaker(RATE), silent_samples(DELTA)
+    speaker.set_volume(volume)
+    tap = speaker.tap(1.0) if tapped else None
+    speaker.play(DELTA_PCM, starts=True)  # what is ahead is not held back
+
+    def ours() -> None:
+        speaker.play(DELTA_PCM)
+        for _ in range(BLOCKS):
+            speaker.callback(None, BLOCK, {}, 0)
+        if tap is not None:
+            tap.read_into(out)
+
+    return ours, ring_and_copies()[1]
 
 
 def encoders() -> tuple[Work, Work]:

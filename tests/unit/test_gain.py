@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_agent.audio.gain import FULL, KNEE, MOST, ONE, Gain, limited, steps
+from voice_agent.audio.gain import FULL, KNEE, MOST, ONE, Gain, bent, steps
 
 RAMP = 100
 
@@ -53,7 +53,7 @@ def test_what_is_louder_is_straight_up_to_the_knee_and_bent_behind_it(value: int
 
 
 def test_the_knee_is_smooth_and_louder_stays_louder() -> None:
-    curve = np.array([limited(value) for value in range(4 * FULL)])
+    curve = np.array(bent(list(range(4 * FULL))))
     steps_up = np.diff(curve)
     assert steps_up.min() >= 0
     assert steps_up.max() == 1, "no jump, not even where the curve begins"

@@ -88,23 +88,24 @@ class Gain:
 
 def scaled(samples: Samples, gain: int) -> "array[int]":
     """``samples`` times ``gain``."""
-    if gain <= ONE:
-        return array("h", [(value * gain + HALF) >> BITS for value in samples.tolist()])
-    return array("h", [limited((value * gain + HALF) >> BITS) for value in samples.tolist()])
+    products = [(value * gain + HALF) >> BITS for value in samples.tolist()]
+    return array("h", products if gain <= ONE else bent(products))
 
 
 def slid(samples: Samples, gain: int, slope: int) -> "array[int]":
     """The same with a gain that grows by ``slope`` from sample to sample."""
     pairs = zip(samples.tolist(), count(gain, slope), strict=False)
-    if max(gain, gain + slope * (len(samples) - 1)) <= ONE:
-        return array("h", [(value * factor + HALF) >> BITS for value, factor in pairs])
-    return array("h", [limited((value * factor + HALF) >> BITS) for value, factor in pairs])
+    products = [(value * factor + HALF) >> BITS for value, factor in pairs]
+    return array("h", products if max(gain, gain + slope * (len(products) - 1)) <= ONE else bent(products))
+
+
+def bent(values: list[int]) -> list[int]:
+    """``values``, of any size, in the range of a sample."""
+    return [value if -KNEE <= value <= KNEE else limited(value) for value in values]
 
 
 def limited(value: int) -> int:
-    """``value``, of any size, bent into the range of a sample."""
+    """``value``, which lies behind the knee, bent."""
     over = abs(value) - KNEE
-    if over <= 0:
-        return value
-    bent = KNEE + (FULL - KNEE) * over // (FULL - KNEE + over)
-    return bent if value > 0 else -bent
+    size = KNEE + (FULL - KNEE) * over // (FULL - KNEE + over)
+    return size if value > 0 else -size

@@ -20,8 +20,8 @@ Pure: times (monotonic seconds) and positions (samples) are passed in.
 
 from collections import deque
 
-LEAST_S = 0.015
-"""One block of the loudspeaker, and half of one for the event loop."""
+LEAST_S = 0.01
+"""One block of the loudspeaker: the event loop is late now and then, too."""
 
 MOST_S = 0.32
 """Longer than this, nobody waits for a beginning; who is later tears a hole."""
