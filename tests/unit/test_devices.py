@@ -29,8 +29,10 @@ class World:
         self.present = set(present)
         self.stalled: set[Direction] = set()
         self.hung: set[Direction] = set()
+        self.hangs = 0
         self.streams: list[FakeStream] = []
         self.initialised = 0
+        self.terminate_s = 0.0
         self.channel = 0
         self.cards: set[str] = set()
         self.sound = b""
@@ -74,6 +76,7 @@ class FakePortAudio:
         assert channel == self._world.channel
         self._world.open_hangs.wait(10)
         while direction in self._world.hung:
+            self._world.hangs += 1
             time.sleep(0.002)
         if direction not in self._present & self._world.present:
             raise DeviceUnavailable(f"no {wanted}")
@@ -83,7 +86,7 @@ class FakePortAudio:
         return Stream(raw, gate, f"{direction.value} of brass", 0.02, shape=Shape(rate, 1))
 
     def terminate(self) -> None:
-        pass
+        time.sleep(self._world.terminate_s)
 
 
 class FakeStream:
@@ -112,6 +115,7 @@ class FakeStream:
 
     def start_stream(self) -> None:
         self.running = True
+        self.block()
 
     def close(self) -> None:
         self._world.close_hangs.wait(10)
@@ -312,7 +316,8 @@ def test_a_microphone_that_is_plugged_in_is_not_kept_waiting_by_a_long_answer(
     monkeypatch.setattr("voice_agent.audio.devices.PATIENCE_S", 0.1)
 
     async def live() -> None:
-        devices = keeper(world)
+        changes: list[DevicesState] = []
+        devices = keeper(world, on_change=changes.append)
         devices._speaker.play(b"\1\0" * RATE * 60)
         async with running(world, devices):
             await until(lambda: conditions(devices) == (Condition.OPEN, Condition.ABSENT))
@@ -323,6 +328,8 @@ def test_a_microphone_that_is_plugged_in_is_not_kept_waiting_by_a_long_answer(
             assert asyncio.get_running_loop().time() - waits > 0.1, "first it waits for a pause"
             assert devices.state().restarts == {(OUTPUT, Restart.RENEWED): 1}
             assert devices._speaker.positions().queued == RATE * 60, "nothing of the answer is given up"
+            assert changes[-2].output.condition is Condition.OPEN, "the lender is served first"
+            assert changes[-2].input.condition is Condition.ABSENT
             played = devices._speaker.positions().played
             await until(lambda: devices._speaker.positions().played > played)
 
@@ -360,6 +367,23 @@ def test_what_waits_for_an_absent_loudspeaker_does_not_stop_the_search_for_it() 
             world.present, world.cards = {OUTPUT, INPUT}, {"a loudspeaker"}
             await until(both_open(devices))
             await until(lambda: devices._speaker.positions().played == RATE)
+
+    asyncio.run(live())
+
+
+def test_a_lender_waits_for_a_renewal_that_takes_its_time_and_opens_nothing_meanwhile() -> None:
+    world = World(OUTPUT)
+    world.terminate_s = 20 * LOOK_S
+
+    async def live() -> None:
+        async with running(world, keeper(world)) as devices:
+            await until(lambda: conditions(devices) == (Condition.OPEN, Condition.ABSENT))
+            world.present, world.cards = {OUTPUT, INPUT}, {"a microphone"}
+            await until(both_open(devices))
+            callbacks = devices._speaker.statistics().callbacks
+            await until(lambda: devices._speaker.statistics().callbacks > callbacks + 30)
+            assert len(world.running(OUTPUT)) == 1
+            assert devices.state().opened == 3
 
     asyncio.run(live())
 
@@ -447,6 +471,24 @@ def test_muting_while_the_microphone_is_being_opened_lets_nothing_through() -> N
             world.open_hangs.set()
             await until(lambda: conditions(devices) == (Condition.OPEN, Condition.MUTED))
             assert devices._microphone.statistics().captured == 0
+        assert {stream.direction for stream in world.streams} == {OUTPUT}
+
+    asyncio.run(live())
+
+
+def test_muting_while_the_system_opens_the_microphone_lets_nothing_through() -> None:
+    world = World(OUTPUT, INPUT)
+    world.hung = {INPUT}
+
+    async def live() -> None:
+        devices = keeper(world)
+        async with running(world, devices):
+            await until(lambda: world.hangs > 0)
+            devices.mute(muted=True)
+            world.hung = set()
+            await until(lambda: conditions(devices) == (Condition.OPEN, Condition.MUTED))
+            assert devices._microphone.statistics().captured == 0
+        assert {stream.direction for stream in world.streams} == {OUTPUT, INPUT}
 
     asyncio.run(live())
 
@@ -528,6 +570,21 @@ def test_how_long_portaudio_has_hung_is_known_until_it_answers_again() -> None:
             assert devices.hanging_s > 0.1, "from the first call on that hung"
             world.open_hangs.set()
             await until(lambda: devices.hanging_s == 0)
+
+    asyncio.run(live())
+
+
+def test_a_call_that_came_back_is_forgiven_though_the_device_is_gone() -> None:
+    world = World(OUTPUT, INPUT)
+    world.hung = {INPUT}
+
+    async def live() -> None:
+        devices = keeper(world, deadline_s=0.05)
+        async with running(world, devices):
+            await until(lambda: devices.hanging_s > 0)
+            world.present, world.hung = {OUTPUT}, set()
+            await until(lambda: devices.hanging_s == 0)
+            assert devices.state().input.condition is not Condition.OPEN
 
     asyncio.run(live())
 
