@@ -156,6 +156,13 @@ def test_a_fast_server_with_a_shaky_start_is_given_the_time_it_needed() -> None:
     assert listener.waited_ms <= 60
 
 
+def test_a_break_of_a_server_that_is_ahead_is_not_lateness() -> None:
+    listener = Listener(100)
+    listener.hear(lambda due: -due * 2 / 3 + (1.5 if due > 3 else 0), seconds=8)
+    assert listener.gaps_ms == []
+    assert listener.jitter.lateness_s == 0
+
+
 def test_nothing_ever_waits_longer_than_the_most() -> None:
     listener = Listener()
     for _ in range(3):

@@ -71,6 +71,13 @@ def test_newer_audio_follows_the_fade_in_the_same_block() -> None:
     assert block(speaker) == [800, 600, 400, 200, 0, 1, 2, 3, 0, 0]
 
 
+def test_a_tail_of_two_blocks_is_not_followed_by_another_one() -> None:
+    speaker = make(fade_ms=2 * BLOCK)
+    speaker.play(tone(3 * BLOCK))
+    heard = [block(speaker) for _ in range(6)]
+    assert [max(each) > 0 for each in heard] == [True] * 4 + [False] * 2
+
+
 def test_audio_flushed_before_it_sounded_is_not_heard_at_all() -> None:
     speaker = make()
     block(speaker)
@@ -187,6 +194,14 @@ def test_a_stream_that_died_within_a_stretch_left_a_gap() -> None:
     speaker.set_latency(20)
     block(speaker)
     assert speaker.statistics().gaps == 1
+
+
+def test_a_new_stream_does_not_begin_with_the_tail_of_the_old_one() -> None:
+    speaker = make(fade_ms=5)
+    speaker.play(tone(8))
+    assert block(speaker)[-1] > 0
+    speaker.set_latency(20)
+    assert block(speaker) == [0] * BLOCK
 
 
 def test_the_devices_underflows_are_counted() -> None:
@@ -359,6 +374,41 @@ def test_a_beginning_is_held_back_for_a_little_while_and_no_longer() -> None:
     assert clock.block(speaker) == [0] * BLOCK
     clock.now += 0.005
     assert clock.block(speaker) == [1000] * BLOCK
+
+
+def test_a_beginning_that_is_held_back_does_not_stop_what_still_sounds() -> None:
+    clock = Clock()
+    speaker = Speaker(RATE, clock=clock)
+    speaker.play(tone(2 * BLOCK), starts=True)
+    speaker.finish()
+    clock.block(speaker)
+    speaker.play(tone(BLOCK), starts=True)
+    assert clock.block(speaker) == [1000] * BLOCK
+
+
+def test_a_stretch_that_ran_dry_is_held_back_again() -> None:
+    clock = Clock()
+    speaker = Speaker(RATE, clock=clock)
+    speaker.play(tone(BLOCK), starts=True)
+    while speaker.positions().played < BLOCK:
+        clock.block(speaker)
+    clock.now += 1
+    clock.block(speaker)
+    speaker.play(tone(2 * BLOCK))
+    assert clock.block(speaker) == [0] * BLOCK
+    clock.now += 1
+    assert any(clock.block(speaker))
+
+
+def test_a_pause_after_the_end_of_a_stretch_is_not_lateness() -> None:
+    clock = Clock()
+    speaker = Speaker(RATE, clock=clock)
+    for _ in range(3):
+        speaker.play(tone(BLOCK))
+        speaker.finish()
+        clock.now += 5
+        clock.block(speaker)
+    assert speaker.statistics().lateness_s == 0
 
 
 def test_the_end_of_a_stretch_opens_what_is_held_back() -> None:

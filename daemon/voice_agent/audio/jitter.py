@@ -35,9 +35,6 @@ LATE_PART = 0.02
 KEPT = 0.998
 """Of a piece's weight, when another one comes: after 350 pieces, half of it is left."""
 
-BURST_S = 0.01
-"""What comes this soon after another piece was kept waiting by the same cause."""
-
 AHEAD_S = 0.1
 """A server that got this far ahead of its beginning sends faster than real time."""
 
@@ -51,7 +48,6 @@ class Jitter:
     def __init__(self, rate: int) -> None:
         self.rate = rate
         self._weights = [0.0] * (round(MOST_S / STEP_S) + 1)
-        self._sampled_at = 0.0
         self._recent: deque[_Stretch] = deque(maxlen=STRETCHES)
         self._stretch: _Stretch | None = None
 
@@ -65,7 +61,7 @@ class Jitter:
             self.rest()
             stretch = self._stretch = _Stretch(delay, position)
         else:
-            self._learn(now, delay - stretch.pace)
+            self._learn(delay - stretch.pace)
             stretch.grow(delay, position, dry=dry)
         hold_s = min(self.hold_s * (1 << stretch.tears), MOST_S)
         return stretch.pace + hold_s + stretch.begin / self.rate
@@ -89,15 +85,12 @@ class Jitter:
     @property
     def hold_s(self) -> float:
         """For how long a beginning waits, unless what follows proves it needless."""
-        hold_s = min(max(LEAST_S, self.lateness_s), MOST_S)
+        hold_s = min(LEAST_S + self.lateness_s, MOST_S)
         if self._recent and all(stretch.lead >= max(AHEAD_S, 2 * hold_s) for stretch in self._recent):
             return min(max(stretch.shortfall for stretch in self._recent), MOST_S)
         return hold_s
 
-    def _learn(self, now: float, late_s: float) -> None:
-        if now - self._sampled_at < BURST_S:
-            return
-        self._sampled_at = now
+    def _learn(self, late_s: float) -> None:
         self._weights = [weight * KEPT for weight in self._weights]
         self._weights[min(max(int(late_s / STEP_S), 0), len(self._weights) - 1)] += 1.0
 
