@@ -74,6 +74,7 @@ async def test_both_directions_at_once_stay_exact(tmp_path: Path) -> None:
         said, answer = counter(5 * RATE), counter(5 * RATE)[::-1]
         with listening(microphone), loudspeaker(speaker):
             speaker.play(answer.tobytes(), starts=True)
+            speaker.finish()
             card.speak(said.tobytes())
             heard = await hear(microphone, len(said))
             await wait_until(lambda: speaker.positions().played == len(answer), "the answer's end")
@@ -88,6 +89,7 @@ async def test_the_echo_of_our_own_voice_arrives_when_the_room_says_so(tmp_path:
         answer = counter(2 * RATE)
         with listening(microphone), loudspeaker(speaker):
             speaker.play(answer.tobytes(), starts=True)
+            speaker.finish()
             heard = await hear(microphone, len(answer))
         assert np.array_equal(sounding(heard), answer)
         delay = np.flatnonzero(card.captured())[0] - np.flatnonzero(card.played())[0]

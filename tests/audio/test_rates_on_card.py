@@ -54,6 +54,7 @@ async def test_every_kind_of_loudspeaker_plays_the_same_tone(tmp_path: Path) -> 
             stream = opened(sound, speaker)
             assert stream.shape == shape
             speaker.play(sine(FREQUENCY, RATE, TONE_S).tobytes(), starts=True)
+            speaker.finish()
             speaker.set_latency(round(stream.latency_s * RATE))
             stream.start()
             await wait_until(lambda: speaker.positions().played == RATE * TONE_S, "the tone's end")  # noqa: B023
