@@ -72,13 +72,14 @@ class SoundSystem:
 
     @property
     def hangs(self) -> bool:
-        """Whether a call that was left behind is still inside."""
-        return self._hangs_since is not None
+        """Whether a call that was left behind is still inside, and something is missing."""
+        return self._hangs_since is not None and bool(self._inside)
 
     @property
     def hanging_s(self) -> float:
-        """Seconds since the first call that never returned, or of which nobody knows yet that it has."""
-        return 0.0 if self._hangs_since is None else monotonic() - self._hangs_since
+        """Seconds since the first of the calls that have not returned."""
+        since = self._hangs_since
+        return monotonic() - since if since is not None and self.hangs else 0.0
 
     def content(self) -> None:
         """All streams are open: whatever hangs, harms nobody now."""
@@ -89,7 +90,7 @@ class SoundSystem:
         if self._living is None:
             if self.hangs:  # PortAudio counts its users, and would hand out what is half ended
                 raise StreamFailed("an earlier call into PortAudio still hangs")
-            self._living = await self._call("starting", self._make, undo=lambda late: late.terminate())
+            self._living = await self._call("starting", self._start)
             self.made_at = monotonic()
         work = partial(
             self._living.open,
@@ -134,6 +135,13 @@ class SoundSystem:
 
         await self._call("closing", work, deadline_s=deadline_s)
 
+    def _start(self) -> PortAudioLike:
+        """In a helper. One that nobody waits for any more will do as well: on a slow machine all are late."""
+        living = self._make()
+        self.made_at = monotonic()
+        self._living = living
+        return living
+
     async def _call(
         self,
         what: str,
@@ -150,6 +158,8 @@ class SoundSystem:
             finally:
                 self._inside.discard(call)
 
+        if not self._inside:
+            self._hangs_since = None
         self._inside.add(call)
         try:
             result = await in_helper(inside, name=f"audio-{what}", deadline_s=limit_s, undo=undo)
