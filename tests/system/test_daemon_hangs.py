@@ -45,7 +45,7 @@ PORT_IS_TAKEN = """
 from functools import partial
 from voice_agent.telemetry import http
 Server = http.HttpServer
-http.HttpServer = lambda host, port, render: Server(host, PORT, render)
+http.HttpServer = lambda host, port, *rest: Server(host, PORT, *rest)
 """
 
 
