@@ -7,7 +7,10 @@ loop itself does not turn for a second with the ring at its brim is the newest b
 """
 
 import asyncio
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 from typing import NamedTuple
 
 from voice_agent.audio.edge import PA_INPUT_OVERFLOW, Edge
@@ -16,6 +19,19 @@ from voice_agent.audio.ring import SampleRing
 from voice_agent.formats import BYTES_PER_SAMPLE, frame_bytes, ms_to_samples
 
 SLACK_MS = 1000  # how long the loop may stand still with a full ring before new audio is refused
+
+MOMENTS = 512  # of 5 ms blocks: 2.5 s, more than a loop stands still for
+
+
+class Moment(NamedTuple):
+    """What a callback knew when it had brought the sample before ``captured``."""
+
+    captured: int
+    """Position, in samples captured since the beginning."""
+    at: float
+    """Monotonic seconds."""
+    beside: int
+    """What ``Microphone.beside`` said."""
 
 
 class MicrophoneStatistics(NamedTuple):
@@ -44,8 +60,11 @@ class Microphone(Edge):
         self._frame = silent_samples(frame_bytes(rate) // BYTES_PER_SAMPLE)
         self._capacity = ms_to_samples(capacity_s * 1000, rate)
         self._ring = SampleRing(self._capacity + ms_to_samples(SLACK_MS, rate))
-        # Written by the callback.
+        self.beside: Callable[[], int] = int
+        """Another counter, noted at each callback. It must neither wait nor raise."""
+        # Written by the callback; the loop takes old moments from the left.
         self._captured = 0
+        self._moments: deque[Moment] = deque(maxlen=MOMENTS)
         self._overflows = 0
         self._hole = (0, 0)  # where newest audio was last refused (ring position), and refused samples so far
         # Written by the loop.
@@ -100,6 +119,13 @@ class Microphone(Edge):
             self._passed = refused
         return self._ring.read + self._passed
 
+    def moment(self) -> Moment:
+        """When the end of the frame last taken was captured, however long it has waited since."""
+        position, moments = self.position, self._moments
+        while moments and moments[0].captured < position:
+            moments.popleft()
+        return moments[0] if moments else Moment(position, monotonic(), self.beside())
+
     def discard(self) -> None:
         """Forget what was captured so far, counting nothing as lost."""
         self._ring.skip(self._ring.capacity)
@@ -121,6 +147,7 @@ class Microphone(Edge):
             self._overflows += 1
         samples = samples_in(in_data or b"")
         self._captured += len(samples)
+        self._moments.append(Moment(self._captured, self.last_callback, self.beside()))
         refused = len(samples) - self._ring.write(samples)
         if refused:
             self._hole = (
