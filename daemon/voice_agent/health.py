@@ -84,6 +84,7 @@ def snapshot(parts: Parts, state: figures.State, streamed_s: float) -> figures.S
         link=_link(parts.sessions.live, parts.sessions),
         capture=_capture(ports, streamed_s),
         playout=_playout(ports),
+        echo=_echo(ports),
         devices=_devices(ports),
         device_openings=devices.opened,
         device_calls_abandoned=devices.abandoned,
@@ -131,6 +132,18 @@ def _playout(ports: Ports) -> figures.Playout:
         lateness_s=speaker.lateness_s,
         hold_s=speaker.hold_s,
         volume=ports.volume,
+    )
+
+
+def _echo(ports: Ports) -> figures.Echo:
+    guard = ports.echo
+    return figures.Echo(
+        mode=guard.mode.value,
+        erle_db=guard.erle_db,
+        suspicions=guard.suspicions,
+        confirmed=guard.confirmed,
+        false_alarms=guard.false_alarms,
+        half_duplex_s=guard.half_duplex_s,
     )
 
 

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 
 from voice_agent.audio.devices import AudioDevices, Condition
 from voice_agent.audio.ear import Chunk, Ear, EarStatistics
+from voice_agent.audio.echo.guard import Guard, GuardStatistics
+from voice_agent.audio.echo.guard import Mode as EchoMode
 from voice_agent.audio.gate import VoiceGate
 from voice_agent.audio.microphone import Microphone, MicrophoneStatistics
 from voice_agent.audio.speaker import Speaker, SpeakerStatistics
 from voice_agent.audio.valve import Flow, Mode, Open, Sight, Valve, Verdict, Withheld
 from voice_agent.audio.volume import FULL, gain_of
 from voice_agent.config import Config
+from voice_agent.errors import ConfigError, DeviceUnavailable
 from voice_agent.formats import ms_to_samples, samples_to_s
 
 log = logging.getLogger(__name__)
@@ -75,12 +78,16 @@ class Ports:
             block_ms=self._config.output.block_ms,
             latency_ms=self._config.output.latency_ms,
         )
+        self._guard = self._make_guard()
+        self.ear.stage = self._guard.hear
         self._listeners: list[Callable[[Chunk], None]] = []
         self.ear.on_frame = self._hear
         self.ear.judge = self._judge
 
     def retune(self, input_rate: int, output_rate: int) -> None:
         """Use these rates from now on."""
+        if (input_rate, output_rate) == (self.microphone.rate, self.speaker.rate):
+            return
         if output_rate != self.speaker.rate:
             log.info("playing at another rate", extra={"rate": output_rate, "was": self.speaker.rate})
             self.speaker = self._speaker(output_rate)
@@ -89,11 +96,18 @@ class Ports:
             self.microphone = self._microphone(input_rate)
             self._gate = self._voice_gate(input_rate)
             self.ear.use(self.microphone)
+        self._guard = self._make_guard()
+        self.ear.stage = self._guard.hear
         self.devices.use(speaker=self.speaker, microphone=self.microphone)
 
     def statistics(self) -> AudioStatistics:
         """The counters of the present ends."""
         return AudioStatistics(self.speaker.statistics(), self.microphone.statistics(), self.ear.statistics())
+
+    @property
+    def echo(self) -> GuardStatistics:
+        """What is done about echo, and how well, since the rates changed last."""
+        return self._guard.statistics()
 
     @property
     def lost_s(self) -> float:
@@ -204,6 +218,15 @@ class Ports:
                 begins.set_result(max(onset - pre_roll, 0))
 
         return listen
+
+    def _make_guard(self) -> Guard:
+        """A guard between these two ends. Raises ConfigError if a canceller is demanded and not installed."""
+        guard_ms = self._config.half_duplex_guard_ms
+        mode = EchoMode(self._config.echo)
+        try:
+            return Guard(mode, self.speaker, self.microphone, half_duplex_guard_ms=guard_ms)
+        except DeviceUnavailable as error:
+            raise ConfigError("audio.echo", str(error)) from error
 
     def _voice_gate(self, rate: int) -> VoiceGate | None:
         return VoiceGate(rate) if self.valve.mode is Mode.VOICE else None

@@ -146,7 +146,7 @@ async def daemon(directory: Path, server: Server) -> AsyncIterator[Daemon]:
     """The daemon, streaming its microphone to ``server``."""
     with VirtualCard(directory) as card:
         config = directory / "config.toml"
-        silent = "[audio.input]\nflat_after_s = 0\n"  # the room is
+        silent = '[audio]\necho = "off"\n[audio.input]\nflat_after_s = 0\n'  # the room is
         provider = f'[provider]\nkind = "local"\nurl = "{server.url}"\n'
         config.write_text(f'[cues]\nquiet = ["ready"]\n{silent}{provider}')
         before = len(server.connections)

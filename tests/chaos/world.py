@@ -51,7 +51,11 @@ output_rate = {rate}
 [session.turn_detection]
 silence_duration_ms = 200
 
-# What is said is compared sample by sample: the room is silent, and that is no fault of the microphone.
+# What is said is compared sample by sample: the room has no echo, and no noise, which is no fault of the
+# microphone.
+[audio]
+echo = "off"
+
 [audio.input]
 flat_after_s = 0
 

@@ -75,6 +75,8 @@ def daemon(
     provider += f'key_file = "{key_file}"\n' if key_file else ""
     if "[cues]" not in settings:
         settings += '\n[cues]\nquiet = ["ready"]\n'  # a recording begins with what the test is about
+    if "[audio]\n" not in settings:
+        settings += '\n[audio]\necho = "off"\n'  # this room has none
     # The room is silent, and that is no fault of the microphone.
     silent = "[audio.input]\nflat_after_s = 0\n"
     if "[audio.input]\n" in settings:

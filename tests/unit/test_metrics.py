@@ -28,7 +28,7 @@ from voice_agent.dialogue import (
 from voice_agent.errors import Cause
 from voice_agent.telemetry.counters import FIRST_AUDIO_S, MAX_LABELS, OTHER, Counters, Counts, Distribution
 from voice_agent.telemetry.metrics import Exposition
-from voice_agent.telemetry.snapshot import Allowance, Capture, Device, Link, Snapshot
+from voice_agent.telemetry.snapshot import Allowance, Capture, Device, Echo, Link, Snapshot
 from voice_agent.telemetry.table import PREFIX, ROWS
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -169,6 +169,7 @@ def full() -> Snapshot:
         counts=counts,
         link=Link(age_s=10.0, limit_s=3600.0, rtt_s=0.02, silence_s=1.0),
         capture=Capture(captured_s=10.0, lost_s=0.5, withheld_s={"quiet": 3.0}),
+        echo=Echo(mode="aec", erle_db=21.0),
         devices={
             "input": Device(is_open=True, callback_age_s=0.01, rate=48_000, restarts={"flat": 2}),
             "output": Device(),

@@ -238,6 +238,22 @@ class AudioOutput(Struct, frozen=True):
 class Audio(Struct, frozen=True):
     """Sound devices."""
 
+    echo: Annotated[
+        Literal["auto", "aec", "half-duplex", "off"],
+        Meta(
+            description="Against a loudspeaker near the microphone. aec: its echo is cancelled (extra `aec`);"
+            " half-duplex: nobody is heard while it sounds; auto: aec while that does well, else half-duplex;"
+            " off: for headphones, and for speakerphones that cancel echo themselves"
+        ),
+    ] = "auto"
+    half_duplex_guard_ms: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=5000,
+            description="How long half-duplex stays deaf after the loudspeaker's last sound, in ms",
+        ),
+    ] = 500.0
     input: AudioInput = AudioInput()
     output: AudioOutput = AudioOutput()
 

@@ -52,7 +52,7 @@ class Tap:
 
 async def converse(server: ServerAddress, display: Display, stop: asyncio.Event, limit_s: float) -> Evidence:
     """Talk with whoever is there until ``stop`` or for ``limit_s``."""
-    stage = Stage(server, display)
+    stage = Stage(server, display, echo=True)
     speaker, microphone = stage.agent.ports.speaker, stage.agent.ports.microphone
     played, captured = Tap(speaker.callback, speaker.rate), Tap(microphone.callback, microphone.rate)
     speaker.callback = played

@@ -39,7 +39,7 @@ TOLD = (
 RHVOICE = "RHVoice, if it has a Russian voice, else espeak-ng"
 ESPEAK = "espeak-ng, a formant synthesiser; Debian's non-free rhvoice and rhvoice-russian sound better"
 HEADPHONES = (
-    "Without headphones the agent may hear itself and interrupt itself: there is no echo cancellation here."
+    "Its own echo is cancelled; in the first seconds, until that works, it does not hear you while it speaks."
     " What you say is recorded into room.wav on this machine and goes nowhere else."
 )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from voice_agent.agent import SWITCH_INTERVAL_S, Agent
 from voice_agent.audio.devices import Condition
 from voice_agent.config import Config
-from voice_agent.config.schema import Cues, Metrics, Provider, Tools, Weather
+from voice_agent.config.schema import Audio, Cues, Metrics, Provider, Tools, Weather
 from voice_agent.demo.chronicle import Chronicle
 from voice_agent.demo.server import ServerAddress
 from voice_agent.dialogue import Fact, State
@@ -93,12 +93,12 @@ class Evidence:
 
 
 class Stage:
-    """The agent while it performs."""
+    """The agent while it performs. ``echo``: whether its microphone may hear its loudspeaker."""
 
-    def __init__(self, server: ServerAddress, display: Display) -> None:
+    def __init__(self, server: ServerAddress, display: Display, *, echo: bool) -> None:
         self.chronicle = Chronicle()
         self._display = display
-        self.agent = Agent(_config(server), lambda: None, observers=[self._observe])
+        self.agent = Agent(_config(server, echo=echo), lambda: None, observers=[self._observe])
         self._work: asyncio.Task[None] | None = None
         self._first_session: object = None
 
@@ -155,7 +155,7 @@ class Stage:
         self._display.show(fact, at_s)
 
 
-def _config(server: ServerAddress) -> Config:
+def _config(server: ServerAddress, *, echo: bool) -> Config:
     """The daemon's defaults, but for where the server and its weather are."""
     weather = Weather(
         geocoding_url=f"{server.http_url}/v1/search", forecast_url=f"{server.http_url}/v1/forecast"
@@ -163,6 +163,7 @@ def _config(server: ServerAddress) -> Config:
     return Config(
         provider=Provider(kind="local", url=server.url),
         tools=Tools(weather=weather),
+        audio=Audio(echo="auto" if echo else "off"),
         cues=Cues(enabled=False),  # whatever else sounds is judged to be stray
         metrics=Metrics(enabled=False),
     )

@@ -39,7 +39,7 @@ async def converse(
     with tempfile.TemporaryDirectory(prefix="voice-agent-demo-") as scratch:
         with VirtualCard(Path(scratch), noise_db=QUIET_DB) as card:
             os.environ.update(card.environment())  # before PortAudio initialises
-            stage = Stage(server, display)
+            stage = Stage(server, display, echo=False)
             async with stage.performing():
                 display.begin(zero_of(card.events()))
                 withheld_before_s = withheld_s()

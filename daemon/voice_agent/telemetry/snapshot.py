@@ -61,6 +61,18 @@ class Playout:
 
 
 @dataclass(frozen=True, slots=True)
+class Echo:
+    """What is done about the daemon's own voice in the microphone."""
+
+    mode: str = "off"
+    erle_db: float | None = None
+    suspicions: int = 0
+    confirmed: int = 0
+    false_alarms: int = 0
+    half_duplex_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """One direction of the sound devices."""
 
@@ -94,6 +106,7 @@ class Snapshot:
     link: Link = Link()
     capture: Capture = Capture()
     playout: Playout = Playout()
+    echo: Echo = Echo()
     devices: Mapping[str, Device] = field(default_factory=dict)
     """By direction: ``input``, ``output``."""
     device_openings: int = 0

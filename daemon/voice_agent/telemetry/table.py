@@ -195,6 +195,43 @@ SOUND = (
         lambda now: now.playout.hold_s,
     ),
     Row(
+        "echo_mode",
+        "gauge",
+        "1 for what is done about echo now.",
+        lambda now: {mode: float(mode == now.echo.mode) for mode in ("aec", "half-duplex", "off")},
+        ("mode",),
+    ),
+    Row(
+        "echo_erle_decibels",
+        "gauge",
+        "How much softer the canceller made the echo lately; absent without one.",
+        lambda now: now.echo.erle_db,
+    ),
+    Row(
+        "echo_suspicions_total",
+        "counter",
+        "Times that the loudspeaker was turned down because somebody might speak over it.",
+        lambda now: now.echo.suspicions,
+    ),
+    Row(
+        "echo_confirmed_total",
+        "counter",
+        "Times that it was silenced because somebody did.",
+        lambda now: now.echo.confirmed,
+    ),
+    Row(
+        "echo_false_alarms_total",
+        "counter",
+        "Times that the server heard nobody then, and the loudspeaker went on.",
+        lambda now: now.echo.false_alarms,
+    ),
+    Row(
+        "echo_half_duplex_seconds_total",
+        "counter",
+        "Captured sound withheld because the loudspeaker sounded and no canceller could be relied on.",
+        lambda now: now.echo.half_duplex_s,
+    ),
+    Row(
         "device_open",
         "gauge",
         "1 while the sound device is open and calls back.",
