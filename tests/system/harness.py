@@ -66,9 +66,10 @@ def daemon(
     environ: Mapping[str, str] | None = None,
     settings: str = "",
     key_file: Path | None = None,
+    room: VirtualCard | None = None,
 ) -> Iterator[Daemon]:
-    """``settings``: more TOML, after the table of the provider and before ``[log]``."""
-    room = VirtualCard(directory / "room", elastic=True)
+    """``settings``: more TOML, between provider and ``[log]``. ``room``: if it is not to be a silent one."""
+    room = room or VirtualCard(directory / "room", elastic=True)
     config = directory / "config.toml"
     dialect = "yandex" if "dialect=yandex" in url else "ga"
     provider = f'[provider]\nkind = "custom"\ndialect = "{dialect}"\nurl = "{url}"\n'
