@@ -4,7 +4,7 @@ A change while something sounds is a straight line over ``ramp`` samples; in sil
 At a gain of one the samples are not touched. Above one, what would exceed ``KNEE`` is bent towards full scale
 and never reaches it; the curve leaves the straight line with its slope, as a soft limiter does.
 
-Plain integers, not NumPy: a block of 240 samples costs 25 us here and 3 us there. That is a quarter of a
+Plain integers, not NumPy: a block of 240 samples costs 30 us here and 3 us there. That is a third of a
 percent of a core against 12 MB of memory and a sixth of a second of start-up (ADR 8, ADR 18).
 Everything but ``wanted`` is written by the callback.
 """
