@@ -1,4 +1,4 @@
-"""The real process beside its own loudspeaker: a room that echoes, real voices, a server that hears what is loud."""
+"""The real process beside its own loudspeaker: a room that echoes, real voices."""
 
 import asyncio
 from collections.abc import AsyncIterator
