@@ -20,7 +20,7 @@ from voice_agent.audio import alsa
 from voice_agent.audio.edge import PA_ABORT, Callback, Edge
 from voice_agent.audio.names import DEFAULT, Device, Direction, choose, hardware_place
 from voice_agent.audio.rates import InputAdaptor, OutputAdaptor
-from voice_agent.errors import AudioError, DeviceUnavailable, StreamFailed
+from voice_agent.errors import DeviceUnavailable, StreamFailed
 from voice_agent.formats import BYTES_PER_SAMPLE
 
 __all__ = ["DEFAULT", "Device", "Direction", "Gate", "PortAudio", "Stream", "choose"]
@@ -153,10 +153,6 @@ class Gate:
             self.flat = self.flat + frame_count if is_flat else 0
         return self._callback(in_data, frame_count, time_info, status)
 
-    def lead_to(self, callback: Callback) -> None:
-        """Pass on to ``callback``. Before the stream starts."""
-        self._callback = callback
-
     def shut(self) -> None:
         """Refuse all callbacks from now on."""
         self._callback = self._refuse
@@ -239,7 +235,10 @@ class PortAudio:
         return shapes(wanted.rate, device, min(fewest, most), most, wanted.channel)
 
     def _open(self, device: Device, shape: Shape, wanted: "_Options") -> Stream:
-        way, gate = wanted.direction.value, Gate(wanted.callback, shape.channels)
+        way = wanted.direction.value
+        # Before the device: its first import takes seconds on a slow machine, and nobody should be kept out.
+        adaptor = wanted.adaptor(shape) if shape != Shape(wanted.rate, 1) else None
+        gate = Gate(adaptor.callback if adaptor else wanted.callback, shape.channels)
         raw = self._pyaudio.open(
             rate=shape.rate,
             channels=shape.channels,
@@ -251,14 +250,7 @@ class PortAudio:
         )
         output = wanted.direction is Direction.OUTPUT
         latency_s = raw.get_output_latency() if output else raw.get_input_latency()
-        adaptor = None
-        if shape != Shape(wanted.rate, 1):
-            try:
-                adaptor = wanted.adaptor(shape)
-            except AudioError:
-                raw.close()
-                raise
-            gate.lead_to(adaptor.callback)
+        if adaptor:
             latency_s += adaptor.delay_s
         return Stream(raw, gate, device.name, latency_s, shape=shape, adaptor=adaptor)
 
