@@ -160,7 +160,7 @@ class Guard:
             return self._half_duplexed(pcm, silent_s)
         if silent_s > REST_S and not self._listener.doubtful and not self._patience:
             self._settle()
-            self._listener.rest(pcm)
+            self._listener.rest(pcm, moment)
             return Heard(pcm)
         return self._listen(self._listener, position, pcm, moment, silent_s)
 
@@ -247,11 +247,12 @@ class Guard:
         self._confirmed_stage = heard.stage is Stage.CONFIRMED
 
     def _wait_for_the_server(self, ears: Listener) -> None:
-        self._patience -= 1
         if not self._speaker.held:  # it has heard the speech, and the playout was flushed
             self._settle()
             self._alarms_in_a_row = 0
-        elif not self._patience:
+        elif self._patience > 1:
+            self._patience -= 1
+        else:
             self._settle()
             self._false_alarms += 1
             self._alarms_in_a_row += 1
@@ -264,6 +265,6 @@ class Guard:
         """Neither duck nor hold any longer."""
         if self._suspects:
             self._speaker.duck(0.0)
-        if self._speaker.held:
+        if self._patience and self._speaker.held:
             self._speaker.resume()
         self._suspects = self._patience = 0

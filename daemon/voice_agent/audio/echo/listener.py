@@ -64,9 +64,9 @@ class Listener:
             self.meter.learn(levels, self._noise.level_db)
         return Listened(clean, stage, self._barge.onset)
 
-    def rest(self, pcm: bytes) -> None:
+    def rest(self, pcm: bytes, moment: Moment) -> None:
         """Let a frame pass as it is, and learn how the room sounds."""
-        self._reference.skip()
+        self._reference.skip(moment)
         self._noise.compare(self._canceller.level_db(pcm))
 
     def was_nobody(self) -> None:
