@@ -114,27 +114,8 @@ class Agent:
             self._tell_status,
             doing=self._doing,
         )
-        self.sessions = Sessions(
-            self._connect,
-            self._make,
-            self.ports,
-            self,
-            reconnect=Reconnect(config.reconnect.first_s, config.reconnect.cap_s),
-            lifetime=lifetime_for(config),
-            tell=self.herald.news,
-            spread_s=spread_for(config),
-            overlap=self._provider.overlap,
-            watch=lambda session: self.supervisor.watching(*session.vitals()),
-        )
-        self.controls = Controls(
-            self.ports,
-            volume=config.audio.output.volume,
-            mixer=mixer_for(config),
-            store=Store(state / FILE, Kept, EXCUSES, durable=True) if state else None,
-            hush=self._hush,
-            cue=self.herald.play,
-            on_change=self._tell_status,
-        )
+        self.sessions = self._make_sessions()
+        self.controls = self._make_controls(state)
         self._socket = control
         self._accounted: tuple[Session, SessionStatistics] | None = None
         self._streamed_s = 0.0
@@ -143,6 +124,31 @@ class Agent:
             self.herald.observe,
             self._note_tokens,
             *observers,
+        )
+
+    def _make_sessions(self) -> Sessions:
+        return Sessions(
+            self._connect,
+            self._make,
+            self.ports,
+            self,
+            reconnect=Reconnect(self._config.reconnect.first_s, self._config.reconnect.cap_s),
+            lifetime=lifetime_for(self._config),
+            tell=self.herald.news,
+            spread_s=spread_for(self._config),
+            overlap=self._provider.overlap,
+            watch=lambda session: self.supervisor.watching(*session.vitals()),
+        )
+
+    def _make_controls(self, state: Path | None) -> Controls:
+        return Controls(
+            self.ports,
+            volume=self._config.audio.output.volume,
+            mixer=mixer_for(self._config),
+            store=Store(state / FILE, Kept, EXCUSES, durable=True) if state else None,
+            hush=self._hush,
+            cue=self.herald.play,
+            on_change=self._tell_status,
         )
 
     @property

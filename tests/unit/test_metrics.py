@@ -28,8 +28,9 @@ from voice_agent.dialogue import (
 from voice_agent.errors import Cause
 from voice_agent.telemetry.counters import FIRST_AUDIO_S, MAX_LABELS, OTHER, Counters, Counts, Distribution
 from voice_agent.telemetry.metrics import Exposition
+from voice_agent.telemetry.row import PREFIX
 from voice_agent.telemetry.snapshot import Allowance, Capture, Device, Echo, Link, Snapshot
-from voice_agent.telemetry.table import PREFIX, ROWS
+from voice_agent.telemetry.table import ROWS
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 

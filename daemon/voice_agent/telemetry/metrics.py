@@ -13,8 +13,9 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from voice_agent.telemetry.counters import Distribution
+from voice_agent.telemetry.row import PREFIX, Figures, Reading, Row
 from voice_agent.telemetry.snapshot import Snapshot
-from voice_agent.telemetry.table import PREFIX, ROWS, Figures, Reading, Row
+from voice_agent.telemetry.table import ROWS
 
 
 class Exposition(Collector):
