@@ -185,7 +185,7 @@ def _cancelling(course: Course, recorded: Samples, echo: Echo, rate: int) -> tup
     ahead = min(round(AHEAD_S * rate), echo.delay)
     echoed = recorded[begin + echo.delay - ahead :][:length]
     near, cleaned = canceller.cancelled(echoed, course.sound(rate)[begin : begin + length], rate)
-    late = round(LEARNED_S * canceller.RATE)
+    late = round(LEARNED_S * rate)
     above_db = power_db(_mean_square(echoed)) - power_db(_mean_square(recorded[: round(LEAD_S * rate)]))
     return enhancement_db(near[late:], cleaned[late:]), above_db
 
