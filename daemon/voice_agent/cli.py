@@ -34,6 +34,7 @@ examples:
   VOICE_AGENT_API_KEY=... voice-agent run --config config.toml
   voice-agent serve & voice-agent run --config config.toml
                                         talk to your own machine; no key is needed
+  voice-agent doctor                    see whether this device will do
   voice-agent mute                      close the microphone of the daemon that runs
 """
 

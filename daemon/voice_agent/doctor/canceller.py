@@ -15,7 +15,7 @@ def is_installed() -> bool:
 
 
 def cancelled(recorded: Samples, played: Samples, rate: int) -> tuple[Samples, Samples]:
-    """``recorded``, in whole frames, and what is left of it without the echo of ``played``, which leads it."""
+    """``recorded``, in whole frames, and what is left without the echo of ``played``, which leads it."""
     canceller, size = Canceller(rate), ms_to_samples(FRAME_MS, rate)
     length = min(len(recorded), len(played)) // size * size
     frames = [slice(at, at + size) for at in range(0, length, size)]
