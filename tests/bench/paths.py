@@ -38,6 +38,8 @@ from voice_agent.realtime.events import (
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0
 REPOSITORY = Path(__file__).parents[2]
+NOISE_DB = -66.0
+"""A quiet room, where there is an echo."""
 
 
 class Route(Protocol):
@@ -142,11 +144,14 @@ async def bare_player(directory: Path) -> AsyncIterator[BarePlayer]:
 
 
 @asynccontextmanager
-async def daemon(directory: Path, server: Server) -> AsyncIterator[Daemon]:
-    """The daemon, streaming its microphone to ``server``."""
-    with VirtualCard(directory) as card:
+async def daemon(
+    directory: Path, server: Server, *, echo: str = "off", echo_db: float | None = None
+) -> AsyncIterator[Daemon]:
+    """The daemon, streaming its microphone to ``server``. ``echo``: what it does about ``echo_db``."""
+    noise_db = None if echo_db is None else NOISE_DB
+    with VirtualCard(directory, echo_db=echo_db, noise_db=noise_db) as card:
         config = directory / "config.toml"
-        silent = '[audio]\necho = "off"\n[audio.input]\nflat_after_s = 0\n'  # the room is
+        silent = f'[audio]\necho = "{echo}"\n[audio.input]\nflat_after_s = 0\n'  # the room is
         provider = f'[provider]\nkind = "local"\nurl = "{server.url}"\n'
         config.write_text(f'[cues]\nquiet = ["ready"]\n{silent}{provider}')
         before = len(server.connections)

@@ -49,14 +49,15 @@ class Reference:
     def skip(self, moment: Moment) -> None:
         """Let a frame pass without a reference: none of what was played can be heard in it."""
         self.offset.observe(moment.beside * self._ratio - moment.captured)
-        if self._tap.skip(self._tap.capacity):
-            self._begin()
+        self._torn |= self._tap.skip(self._tap.capacity) > 0
 
     def take(self, count: int, position: int, moment: Moment) -> "NDArray[np.int16]":
         """``count`` samples beside the frame that ends at ``position``; silence for what there is not."""
         import numpy as np
 
         self.offset.observe(moment.beside * self._ratio - moment.captured)
+        if self._torn:
+            self._begin()
         self._draw()
         begin = position + self.offset.samples - self._lag - count
         frame = np.zeros(count, np.int16)
@@ -75,6 +76,7 @@ class Reference:
         self._resampler = Resampler(*self._rates)
         self._played: NDArray[np.int16] = np.zeros(0, np.int16)  # at ``rate``
         self._end = round(self._tap.read * self._ratio)  # position behind the last of them
+        self._torn = False
 
     def _draw(self) -> None:
         """Take what was played since; the tap itself must not fill up."""
