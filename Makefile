@@ -23,7 +23,7 @@ export PIP_ROOT_USER_ACTION := ignore
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 .PHONY: demo
 demo: $(RUNNING) ## Hold a conversation, with or without a sound card (SPEECH=en|light|ru)
@@ -59,9 +59,18 @@ cover: $(DEVELOPING) ## Run every test and show the lines that none of them reac
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
+.PHONY: test-device
+test-device: $(DEVELOPING) ## Try real sound devices in an emulated arm64 Debian (device-out/device.json)
+	@[ "$$(id -u)" != 0 ] || scripts/system-packages device
+	@$(BIN)/python -m tests.device
+
 .PHONY: bench
 bench: $(DEVELOPING) ## Measure the daemon against floors (bench-out/bench.json)
 	@$(BIN)/python -m tests.bench
+
+.PHONY: echo-bench
+echo-bench: $(DEVELOPING) ## Interrupt answers in many rooms (echo-out/echo.json and pictures)
+	@$(BIN)/python -m tests.echo
 
 .PHONY: chaos
 chaos: $(DEVELOPING) ## Let the daemon meet faults drawn from a seed (N=1000 SEED=7; chaos-out/chaos.json)
@@ -73,7 +82,7 @@ soak: $(DEVELOPING) ## Let the daemon talk for long; nothing may grow (MINUTES=2
 
 .PHONY: clean
 clean: ## Remove what was made, but for .venv
-	@rm -rf build dist demo-out bench-out echo-out chaos-out soak-out .coverage .coverage.* .hypothesis
+	@rm -rf build dist demo-out bench-out device-out echo-out chaos-out soak-out .coverage .coverage.* .hypothesis
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find daemon tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -82,7 +91,7 @@ $(RUNNING): $(SETUP_SOURCES)
 	@scripts/system-packages run
 	@scripts/make-venv $(VENV)
 	@echo "  Python packages"
-	@$(PIP) install --editable '.[$(EXTRA),demo]'
+	@$(PIP) install --editable '.[$(EXTRA),aec,demo]'
 	@touch $@
 
 $(DEVELOPING): $(SETUP_SOURCES)
@@ -90,5 +99,5 @@ $(DEVELOPING): $(SETUP_SOURCES)
 	@scripts/system-packages test
 	@scripts/make-venv $(VENV)
 	@echo "  Python packages"
-	@$(PIP) install --editable '.[local,local-light,demo]' --group dev
+	@$(PIP) install --editable '.[local,local-light,aec,demo]' --group dev
 	@touch $(VENV)/.installed-local $(VENV)/.installed-local-light $@

@@ -6,6 +6,7 @@ products gather is the delay. What somebody says meanwhile goes up and down by i
 """
 
 from collections import deque
+from math import sqrt
 
 LAGS = 25
 """Half a second: Bluetooth loudspeakers."""
@@ -13,10 +14,10 @@ FORGET = 0.995
 """Of what was gathered, a frame: four seconds of sound count."""
 MOST_DB = 12.0
 """A change beyond says no more."""
-SURE = 1.5
-"""The best lag has so much more than any that is not beside it."""
-LEAST = 1500.0
-"""dB squared, to say anything at all: a second or two of speech."""
+SURE = 0.4
+"""Correlation. What somebody else says stays below that, an echo under a softer voice is above."""
+LEAST_FRAMES = 100
+"""Two seconds, to say anything at all."""
 
 
 class EchoDelay:
@@ -26,6 +27,8 @@ class EchoDelay:
         self.frames: int | None = None
         self._rises: deque[float] = deque([0.0] * LAGS, maxlen=LAGS)
         self._scores = [0.0] * LAGS
+        self._far = self._near = 0.0  # energies of the changes
+        self._frames = 0
         self._far_db = self._near_db = 0.0
 
     def observe(self, far_db: float, near_db: float) -> None:
@@ -35,9 +38,11 @@ class EchoDelay:
         self._far_db, self._near_db = far_db, near_db
         pairs = zip(self._scores, self._rises, strict=True)
         self._scores = [score * FORGET + earlier * rise for score, earlier in pairs]
+        self._far = self._far * FORGET + self._rises[0] ** 2
+        self._near = self._near * FORGET + rise**2
         best = max(range(LAGS), key=self._scores.__getitem__)
-        others = max(score for lag, score in enumerate(self._scores) if abs(lag - best) > 1)
-        if self._scores[best] > max(LEAST, SURE * others):
+        self._frames += 1
+        if self._frames >= LEAST_FRAMES and self._scores[best] > SURE * sqrt(self._far * self._near):
             self.frames = best
 
 
