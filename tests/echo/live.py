@@ -14,6 +14,7 @@ import tempfile
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,8 @@ from numpy.typing import NDArray
 
 from tests.audio.harness import plugged_in, wait_until
 from tests.echo.acoustics import level, response
-from tests.echo.scenes import CLIP_DB, FAR_DB, FARS, Outcome, Scene, scene_from
-from tests.echo.voices import RATE, Sound, talk
+from tests.echo.scenes import CLIP_DB, FAR_DB, FARS, NEARS, Outcome, Scene, scene_from
+from tests.echo.voices import ANSWERS, INTERRUPTIONS, RATE, Sound, spoken, talk
 from voice_agent.audio.devices import AudioDevices, Condition
 from voice_agent.audio.echo.guard import Guard, Mode
 from voice_agent.audio.gate import VoiceGate
@@ -41,7 +42,7 @@ LULL = RATE * 6 // 10
 """So much of nothing is silence, and no pause between two sentences."""
 LATE = RATE * 3 // 10
 """So long after a voice it may still be confirmed: rooms, and what a canceller adds."""
-SETTLED_S = 3
+SETTLED_S = 6
 EARLY = RATE // 50
 
 
@@ -76,7 +77,7 @@ class Live:
             heard = self.guard.hear(position, pcm)
             self._look(index, heard)
             if index % 50 == 49:
-                self._measure()
+                self._measure(index)
             if self.scene.seconds <= 70:
                 self.levels.append((rms(pcm), rms(heard.pcm)))
 
@@ -116,9 +117,9 @@ class Live:
                 self._flush_at = index + SERVER_FRAMES
         self._confirmed = confirmed
 
-    def _measure(self) -> None:
+    def _measure(self, index: int) -> None:
         now = self.guard.statistics()
-        if now.erle_db is not None and len(self.levels) > SETTLED_S * 50:
+        if now.erle_db is not None and index > SETTLED_S * 50:
             self.outcome.erle_db.append(now.erle_db)
 
     def conclude(self) -> Outcome:
@@ -141,6 +142,13 @@ class Live:
         if self.scene.echo_to_speech_db is None:
             out.unaided_triggers = triggers(self.card.captured())
         return out
+
+
+def rehearse() -> None:
+    """Synthesise everything once: that takes seconds, for which the event loop must not stand still later."""
+    for names, sentences in ((FARS, ANSWERS), (NEARS, INTERRUPTIONS)):
+        for name, sentence in product(names, sentences):
+            spoken(name, sentence)
 
 
 def pcm16(sound: Sound) -> bytes:
@@ -188,6 +196,7 @@ async def perform(scene: Scene, directory: Path, mode: Mode = Mode.AUTO) -> Live
         mic_ppm=scene.drift_ppm,
         clip_db=CLIP_DB if scene.clips else None,
     )
+    rehearse()
     with plugged_in(card):
         card.respond(response(scene.rt60_s, min(scene.rt60_s / 2, 0.3), scene.seed))
         live = Live(scene, card, mode)

@@ -45,8 +45,8 @@ TAIL_S = 0.3
 """A room goes on sounding so long."""
 REST_S = 1.0
 """After so long without a sound, and with nobody in doubt, there is nothing to cancel."""
-TAP_S = 2.0
-"""What the loudspeaker plays while the loop stands still is kept for so long."""
+TAP_S = 4.0
+"""What the loudspeaker plays while the loop stands still: longer than the microphone keeps its part."""
 FALSE_ALARMS = 2
 """So many in a row, and the canceller is not trusted for a while."""
 
