@@ -537,6 +537,16 @@ def test_a_tap_gets_what_the_device_gets_and_refuses_what_it_cannot_hold() -> No
     assert speaker.statistics().untapped == 15
 
 
+def test_a_new_tap_takes_over_from_the_one_before() -> None:
+    speaker = make()
+    old = speaker.tap(0.01)
+    new = speaker.tap(0.02)
+    block(speaker)
+    assert (old.written, new.written) == (0, BLOCK)
+    block(speaker)
+    assert speaker.statistics().untapped == 0, "nobody waits for what the old one would have refused"
+
+
 def test_when_it_last_sounded_is_known() -> None:
     clock = Clock()
     speaker = Speaker(RATE, clock=clock)

@@ -24,7 +24,7 @@ and not a *gap*. A flush makes a seam, too. While ``held``, or after silence bef
 nothing is taken from the ring; held time is no gap.
 
 Everything in this file is written by the callback alone, but for ``seams``, ``held``, ``not_before``,
-``faint_until``, ``taps`` and the wanted gain.
+``faint_until``, ``tap`` and the wanted gain.
 """
 
 from collections import deque
@@ -53,7 +53,7 @@ class Playout(Edge):
         self.not_before = 0.0
         self.faint_until = 0
         """Position up to which what plays is too faint to be heard as an echo. Writer: the loop."""
-        self.taps: tuple[SampleRing, ...] = ()
+        self.tap: SampleRing | None = None
         self.gain = Gain(ramp)
         self.played = 0
         self.flushed = 0
@@ -198,6 +198,6 @@ class Playout(Edge):
             block[sound:] = self._zeros[sound:]
             if self._ring.read > self.faint_until:
                 self.sounding_at = self.last_callback
-        for tap in self.taps:
+        if (tap := self.tap) is not None:
             self.untapped += len(block) - tap.write(block)
         return block.tobytes() if sound else self._silence

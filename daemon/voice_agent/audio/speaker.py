@@ -211,10 +211,11 @@ class Speaker:
     def tap(self, capacity_s: float) -> SampleRing:
         """A ring that gets every block as it is given to the device, gains and silence included.
 
-        The reader is the caller, on the loop. A full ring refuses the newest, which ``untapped`` counts.
+        The reader is the caller, on the loop; the ring of an earlier one gets nothing more. A full ring
+        refuses the newest, which ``untapped`` counts.
         """
         ring = SampleRing(ms_to_samples(capacity_s * 1000, self.rate))
-        self._playout.taps = (*self._playout.taps, ring)
+        self._playout.tap = ring
         return ring
 
     @property
