@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import monotonic
 
@@ -28,35 +29,52 @@ def main() -> int:
     began = monotonic()
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.mkdir()
+    report = Report()
     try:
         needs.check()
         made = image.prepare(say=_say)
         _say(f"the machine is made: {monotonic() - began:.0f} s")
-        report = asyncio.run(_play(made, began + LIMIT_S - monotonic()))
+        asyncio.run(_play(made, report, began + LIMIT_S - monotonic()))
     except NotPossible as error:
         print(f"test-device: {error}", file=sys.stderr)
         return os.EX_UNAVAILABLE
     except TimeoutError:
-        print(f"test-device: stopped after {LIMIT_S / 60:.0f} minutes; see {OUTPUT}", file=sys.stderr)
+        print(f"test-device: stopped after {LIMIT_S / 60:.0f} minutes", file=sys.stderr)
         return os.EX_TEMPFAIL
-    report |= {"elapsed_s": round(monotonic() - began, 1)}
-    path = OUTPUT / "device.json"
-    path.write_text(json.dumps(report, indent=2) + "\n")
-    _say(f"{path} written after {monotonic() - began:.0f} s")
-    return os.EX_OK if report["passed"] else 1
+    finally:
+        path = OUTPUT / "device.json"
+        path.write_text(report.text(monotonic() - began))
+    _say(f"\n{path} written after {monotonic() - began:.0f} s")
+    return os.EX_OK if report.passed else 1
 
 
-async def _play(made: image.Image, limit_s: float) -> dict[str, object]:
+@dataclass
+class Report:
+    """What is known so far."""
+
+    machine: dict[str, float | str] = field(default_factory=dict)
+    scenes: dict[str, dict[str, object]] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether all scenes were played and are as they must be."""
+        return self.scenes.keys() == SCENES.keys() and all(scene["passed"] for scene in self.scenes.values())
+
+    def text(self, elapsed_s: float) -> str:
+        """JSON."""
+        facts = {"passed": self.passed, "elapsed_s": round(elapsed_s, 1)}
+        return json.dumps(facts | asdict(self), indent=2) + "\n"
+
+
+async def _play(made: image.Image, report: Report, limit_s: float) -> None:
     began = monotonic()
-    scenes: dict[str, object] = {}
     async with asyncio.timeout(limit_s), machine.running(made, OUTPUT) as host:
-        facts = {"boot_s": round(monotonic() - began, 1), "kernel": (await host.run("uname", "-srm")).strip()}
-        _say(f"{facts['kernel']} is up after {facts['boot_s']:.0f} s")
+        boot_s, kernel = round(monotonic() - began, 1), (await host.run("uname", "-srm")).strip()
+        report.machine |= {"kernel": kernel, "boot_s": boot_s}
+        _say(f"{kernel} is up after {boot_s:.0f} s")
         await rig.begin_hum(host)
         for name, scene in SCENES.items():
-            scenes[name] = await _scene(host, name, scene)
-    passed = all(isinstance(scene, dict) and scene["passed"] for scene in scenes.values())
-    return {"passed": passed, "machine": facts, "scenes": scenes}
+            report.scenes[name] = await _scene(host, name, scene)
 
 
 async def _scene(host: Machine, name: str, scene: Scene) -> dict[str, object]:

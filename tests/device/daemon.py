@@ -26,6 +26,7 @@ echo = "off"
 device = "{microphone}"
 [audio.output]
 device = "{loudspeaker}"
+block_ms = 20 # when this machine stands still for a moment, the emulated one's clock leaps
 [cues]
 enabled = false
 [log]

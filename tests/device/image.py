@@ -72,6 +72,9 @@ USELESS = (
 WHERE = "opt/voice-agent"
 """Of the daemon and its wheels."""
 
+STEP_S = 240
+"""The longest that fetching may take."""
+
 
 class Image(NamedTuple):
     """What a machine starts from."""
@@ -208,6 +211,11 @@ def _install(folder: Path) -> None:
 
 def _run(command: Sequence[str], what: str) -> None:
     environ = os.environ | {"LC_ALL": "C", "PIP_ROOT_USER_ACTION": "ignore"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environ, timeout=STEP_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NotPossible(f"{what} took more than {STEP_S} s: is there a network?") from error
     if done.returncode:
         raise NotPossible(f"{what} failed:\n{(done.stdout + done.stderr)[-1500:]}")

@@ -19,7 +19,7 @@ from voice_agent.realtime.events import AppendAudio
 
 MICROPHONE = "hw:CARD=Mic,DEV=0"
 LOUDSPEAKER = "hw:CARD=Spk,DEV=0"
-USB = "QEMU USB Audio"
+USB = "usb:1-1"
 
 CARDS = {"Mic": "snd_aloop.0", "Spk": "snd_aloop.1"}
 DRIVER = "/sys/bus/platform/drivers/snd_aloop"
