@@ -79,7 +79,7 @@ async def test_an_answer_is_not_interrupted_by_its_echo_but_by_the_user(tmp_path
         played, began = len(daemon.card.played()), monotonic()
         says(daemon, "No, I meant the day after tomorrow.")
         await daemon.until_logged("interrupted", timeout_s=5)
-        assert truncated(connection) == 1
+        await server.watch.until(lambda: truncated(connection) == 1, 5)
         assert daemon.log.count("user speaks") == 3
         assert silent_after_s(daemon, played) < SILENT_WITHIN_S, f"{monotonic() - began:.2f} s by the clock"
 
