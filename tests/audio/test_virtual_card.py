@@ -107,7 +107,7 @@ def test_a_plain_clock_does_not_wait_and_portaudio_reports_the_underflow(tmp_pat
 def test_a_plain_clock_is_real_time_and_speed_multiplies_it(tmp_path: Path) -> None:
     for speed in (1, 3):
         with plugged_in(VirtualCard(tmp_path / str(speed), speed=speed)) as card:
-            play(Tape(counter(RATE)))
+            play(Tape(counter(RATE * 2 * speed)))  # two seconds: one late tick is 1 %
             first, last = (next(e for e in card.events() if e.event == name) for name in ("start", "stop"))
             ratio = (last.virtual_ns - first.virtual_ns) / (last.monotonic_ns - first.monotonic_ns)
             assert ratio == pytest.approx(speed, rel=0.02)
