@@ -29,6 +29,12 @@ def opened(sound: PortAudio, end: Speaker | Microphone, channel: int = 0) -> Str
     )
 
 
+def card_of(directory: Path, shape: Shape) -> VirtualCard:
+    """A card that can do nothing else."""
+    place = directory / f"{shape.rate}-{shape.channels}"
+    return VirtualCard(place, elastic=True, speed=8, only_rate=shape.rate, only_channels=shape.channels)
+
+
 def judged(recording: Samples, rate: int) -> None:
     """All of the tone, clean, and no step in it."""
     tone = sounding(recording)
@@ -42,13 +48,7 @@ def judged(recording: Samples, rate: int) -> None:
 @in_own_process
 async def test_every_kind_of_loudspeaker_plays_the_same_tone(tmp_path: Path) -> None:
     for shape in SHAPES:
-        card = VirtualCard(
-            tmp_path / f"{shape.rate}-{shape.channels}",
-            elastic=True,
-            speed=8,
-            only_rate=shape.rate,
-            only_channels=shape.channels,
-        )
+        card = card_of(tmp_path, shape)
         with plugged_in(card):
             speaker, sound = Speaker(RATE), PortAudio()
             stream = opened(sound, speaker)
@@ -67,13 +67,7 @@ async def test_every_kind_of_loudspeaker_plays_the_same_tone(tmp_path: Path) -> 
 @in_own_process
 async def test_every_kind_of_microphone_brings_the_same_tone(tmp_path: Path) -> None:
     for shape in SHAPES:
-        card = VirtualCard(
-            tmp_path / f"{shape.rate}-{shape.channels}",
-            elastic=True,
-            speed=8,
-            only_rate=shape.rate,
-            only_channels=shape.channels,
-        )
+        card = card_of(tmp_path, shape)
         with plugged_in(card):
             microphone, sound = Microphone(RATE), PortAudio()
             stream = opened(sound, microphone)
