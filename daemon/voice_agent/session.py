@@ -30,6 +30,7 @@ from voice_agent.dialogue import (
     Finish,
     Granted,
     Moment,
+    Outcome,
     Play,
     RunTool,
     Send,
@@ -121,8 +122,8 @@ class AudioPorts(Protocol):
 class Toolbox(Protocol):
     """Runs tools; every failure is an outcome."""
 
-    async def run(self, name: str, arguments: str) -> tuple[str, bool]:
-        """The answer for the model and whether the tool did its work, within the tool's time limit."""
+    async def run(self, name: str, arguments: str) -> tuple[str, Outcome]:
+        """The answer for the model and how the call ended, within the tool's time limit."""
 
 
 class Connection(Protocol):
@@ -370,9 +371,9 @@ class Session:
 
     async def _run_tool(self, call: ToolCall) -> None:
         started = self._clock()
-        output, ok = await self._tools.run(call.name, call.arguments)
-        outcome = ToolOutcome(call.call_id, output, ok, self._clock() - started)
-        self._carry_out(self._dialogue.tool_finished(outcome, self._moment()))
+        output, outcome = await self._tools.run(call.name, call.arguments)
+        finished = ToolOutcome(call.call_id, output, outcome, self._clock() - started)
+        self._carry_out(self._dialogue.tool_finished(finished, self._moment()))
 
     def _moment(self) -> Moment:
         queued, played = self._audio.speaker.positions()

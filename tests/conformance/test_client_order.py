@@ -83,7 +83,7 @@ def test_we_say_what_recorded_clients_said_in_the_same_order(name: str) -> None:
                 case Send(event):
                     said.append(json.loads(encode(event))["type"])
                 case RunTool(call):
-                    outcome = ToolOutcome(call.call_id, "{}", ok=True, seconds=0.0)
+                    outcome = ToolOutcome(call.call_id, "{}", outcome="ok", seconds=0.0)
                     obey(list(dialogue.tool_finished(outcome, speaker.moment())))
 
     for direction, kind in steps(name):

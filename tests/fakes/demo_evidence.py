@@ -51,7 +51,7 @@ FACTS: tuple[tuple[int, Fact], ...] = (
     (5500, UserStopped(2)),
     (5510, UserSaid(2, "What is the weather in Paris?")),
     (5520, ToolCalled(2, "get_weather", '{"city":"Paris"}', here=True)),
-    (5530, ToolAnswered(2, "get_weather", ok=True, seconds=0.01)),
+    (5530, ToolAnswered(2, "get_weather", outcome="ok", seconds=0.01)),
     (5610, FirstSound(2, seconds=0.1, model_s=0.09)),  # sounds at 5600
     (7100, AgentSaid(2, "item_2", "In Paris it is warm.", heard_ms=1500, sent_ms=1500)),
 )

@@ -76,7 +76,7 @@ class Conversation:
 
     def answers_tool(self, call_id: str, output: str = "{}") -> list[Command]:
         """A tool finishes."""
-        outcome = ToolOutcome(call_id, output, ok=True, seconds=0.1)
+        outcome = ToolOutcome(call_id, output, outcome="ok", seconds=0.1)
         commands = list(self.dialogue.tool_finished(outcome, self.speaker.moment()))
         self._obey(commands)
         return commands

@@ -333,7 +333,7 @@ class Conversation(RuleBasedStateMachine):
 
     def finish_tool(self, call: str) -> None:
         self.reasons.add(self.turn_of_call[call])
-        self.obey(self.dialogue.tool_finished(ToolOutcome(call, "{}", True, 0.1), self.speaker.moment()))
+        self.obey(self.dialogue.tool_finished(ToolOutcome(call, "{}", "ok", 0.1), self.speaker.moment()))
 
     def deliver(self, event: ServerEvent) -> None:
         self.note(event)
@@ -545,7 +545,7 @@ def test_no_order_of_events_raises_or_wedges(
         speaker.elapse(ms / 1000)
         speaker.sent += ms * RATE // 1000
         if running:
-            outcome = ToolOutcome(running.pop(), "{}", ok=True, seconds=0.1)
+            outcome = ToolOutcome(running.pop(), "{}", outcome="ok", seconds=0.1)
             speaker.obey(dialogue.tool_finished(outcome, speaker.moment()))
         speaker.obey(dialogue.wake(speaker.moment()))
         assert dialogue.deadline is None or dialogue.deadline > speaker.now, (

@@ -41,7 +41,7 @@ def test_two_calls_of_one_tool_are_answered_in_the_order_in_which_they_were_made
     found = demo_evidence.chronicle()
     for fact in (
         ToolCalled(2, "get_weather", "{}", here=True),
-        ToolAnswered(2, "get_weather", ok=False, seconds=1),
+        ToolAnswered(2, "get_weather", outcome="failed", seconds=1),
     ):
         found.take(fact, 506.0)
     assert [use.ok for use in found.turns[1].tools] == [True, False]
@@ -144,7 +144,7 @@ FAULTS: dict[str, tuple[Callable[[], Evidence], str]] = {
         "weather: get_weather called in one answer",
     ),
     "failed tool": (
-        lambda: with_facts(evidence(), ToolAnswered(2, "get_weather", ok=False, seconds=0)),
+        lambda: with_facts(evidence(), ToolAnswered(2, "get_weather", outcome="failed", seconds=0)),
         "weather: get_weather called in one answer",
     ),
     "wrong answer": (

@@ -182,7 +182,7 @@ def test_a_tool_that_returns_after_the_drop_is_not_heard_of() -> None:
     talk.hears(begun(), call("clock", "c1"), done())
     old = talk.dialogue
     talk.drops()
-    outcome = ToolOutcome("c1", "{}", ok=True, seconds=1.0)
+    outcome = ToolOutcome("c1", "{}", outcome="ok", seconds=1.0)
     assert old.tool_finished(outcome, talk.speaker.moment()) == []
     assert list(talk.memory) == [UserLine(1, "What time is it?")]
 

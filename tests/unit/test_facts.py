@@ -32,7 +32,7 @@ FACTS: tuple[Fact, ...] = (
     AgentSaid(1, "item", PRIVATE, 100, 200),
     Silenced(2, 1, 100),
     ToolCalled(1, "get_weather", f'{{"city":"{PRIVATE}"}}', here=True),
-    ToolAnswered(1, "get_weather", ok=True, seconds=0.1),
+    ToolAnswered(1, "get_weather", outcome="ok", seconds=0.1),
     AnswerDropped(1, 480),
     AnswerFailed(1, "failed", "overloaded"),
     Stuck(1, "no_response", "asked"),

@@ -72,8 +72,8 @@ def test_failures_are_counted_by_what_they_are() -> None:
 def test_tools_are_counted_by_name_and_outcome_and_an_invented_name_as_other() -> None:
     counts = counted(
         ToolCalled(1, "get_time", "{}", here=True),
-        ToolAnswered(1, "get_time", ok=True, seconds=0.5),
-        ToolAnswered(1, "launch_rocket", ok=False, seconds=0.25),
+        ToolAnswered(1, "get_time", outcome="ok", seconds=0.5),
+        ToolAnswered(1, "launch_rocket", outcome="failed", seconds=0.25),
         ToolCalled(1, "web_search", "{}", here=False),
     )
     assert counts.tool_calls == {

@@ -10,7 +10,17 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.fakes.model_speaker import ModelSpeaker
-from voice_agent.dialogue import AnswerFailed, Dialogue, Fact, Memory, Play, ServerFault, Silence, Silenced
+from voice_agent.dialogue import (
+    AnswerFailed,
+    Dialogue,
+    Fact,
+    Memory,
+    Outcome,
+    Play,
+    ServerFault,
+    Silence,
+    Silenced,
+)
 from voice_agent.errors import Cause, ConnectionLost, SessionError, Unauthorized
 from voice_agent.heartbeat import Heartbeat
 from voice_agent.realtime.codec import encode
@@ -142,10 +152,10 @@ class Tools:
         self.ran: deque[tuple[str, str]] = deque()
         self.answer = asyncio.Event()
 
-    async def run(self, name: str, arguments: str) -> tuple[str, bool]:
+    async def run(self, name: str, arguments: str) -> tuple[str, Outcome]:
         self.ran.append((name, arguments))
         await self.answer.wait()
-        return '{"temperature_c": -3}', True
+        return '{"temperature_c": -3}', "ok"
 
 
 class World:

@@ -12,7 +12,7 @@ from msgspec.json import decode
 from tests.fakes.model_speaker import ModelSpeaker
 from voice_agent.audio.ear import Ear
 from voice_agent.audio.microphone import Microphone
-from voice_agent.dialogue import Dialogue, Memory, Play, Silence
+from voice_agent.dialogue import Dialogue, Memory, Outcome, Play, Silence
 from voice_agent.errors import Cause, ConnectFailed, ConnectionLost, SessionError, Unauthorized
 from voice_agent.heartbeat import Heartbeat
 from voice_agent.lifetime import Lifetime
@@ -141,7 +141,7 @@ class House:
     def positions(self) -> tuple[int, int]:
         return self.model.queued, self.model.played
 
-    async def run(self, _name: str, _arguments: str) -> tuple[str, bool]:
+    async def run(self, _name: str, _arguments: str) -> tuple[str, Outcome]:
         raise AssertionError("no tool is called here")
 
     def park(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from voice_agent.dialogue import Manners
 from voice_agent.embedded import Script, ServerOptions, running
 from voice_agent.errors import ToolError
 from voice_agent.tools.base import MAX_STRAYS, Answer, Arguments, Tool, Toolbox, text_argument
@@ -28,7 +29,7 @@ def tool(result: object, *, timeout_s: float = 1.0) -> Tool:
             await _cancelled()
         return {"result": result, "got": dict(arguments)}
 
-    return Tool("x", "does x", {"type": "object"}, handler, timeout_s)
+    return Tool("x", "does x", {"type": "object"}, handler, Manners(timeout_s=timeout_s))
 
 
 async def _cancelled() -> None:
@@ -38,8 +39,8 @@ async def _cancelled() -> None:
 
 
 def run(box: Toolbox, arguments: str = "{}", name: str = "x") -> tuple[dict[str, Any], bool]:
-    output, ok = asyncio.run(box.run(name, arguments))
-    return json.loads(output), ok
+    answer = asyncio.run(box.run(name, arguments))
+    return json.loads(answer.output), answer.ok
 
 
 def test_a_tool_gets_its_arguments_and_its_answer_goes_back() -> None:
@@ -87,7 +88,9 @@ class Deaf:
     def __init__(self) -> None:
         self.end = asyncio.Event()
         self.ended = 0
-        self.box = Toolbox([Tool("deaf", "hears nothing", {"type": "object"}, self._work, timeout_s=0.01)])
+        self.box = Toolbox(
+            [Tool("deaf", "hears nothing", {"type": "object"}, self._work, Manners(timeout_s=0.01))]
+        )
 
     async def _work(self, _: Arguments) -> Mapping[str, object]:
         while not self.end.is_set():
@@ -126,7 +129,7 @@ def test_a_tool_that_takes_too_long_is_cancelled() -> None:
                 ended.set()
             return {}
 
-        await Toolbox([Tool("slow", "", {"type": "object"}, slow, timeout_s=0.01)]).run("slow", "{}")
+        await Toolbox([Tool("slow", "", {"type": "object"}, slow, Manners(timeout_s=0.01))]).run("slow", "{}")
         async with asyncio.timeout(5):
             await ended.wait()
 

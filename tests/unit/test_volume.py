@@ -54,8 +54,8 @@ def test_the_tool_sets_a_level_or_takes_a_step_within_what_is_sensible(
     before: int, arguments: dict[str, int], after: int
 ) -> None:
     device = Device(before)
-    output, ok = asyncio.run(Toolbox([volume_tool(device)]).run("set_volume", json.dumps(arguments)))
-    assert ok
+    output, outcome = asyncio.run(Toolbox([volume_tool(device)]).run("set_volume", json.dumps(arguments)))
+    assert outcome == "ok"
     assert json.loads(output) == {"volume": after, "before": before}
     assert device.volume == after
 
@@ -65,7 +65,7 @@ def test_the_tool_sets_a_level_or_takes_a_step_within_what_is_sensible(
 )
 def test_the_tool_says_what_it_takes(arguments: dict[str, object]) -> None:
     device = Device(50)
-    output, ok = asyncio.run(Toolbox([volume_tool(device)]).run("set_volume", json.dumps(arguments)))
-    assert not ok
+    output, outcome = asyncio.run(Toolbox([volume_tool(device)]).run("set_volume", json.dumps(arguments)))
+    assert outcome != "ok"
     assert "either level" in json.loads(output)["error"]
     assert device.volume == 50

@@ -120,9 +120,9 @@ def _enter(fact: Fact, turn: Turn, at_s: float) -> None:
             turn.ended_s = at_s
         case ToolCalled(name=name, arguments=arguments):
             turn.tools.append(ToolUse(name, arguments, at_s))
-        case ToolAnswered(name=name, ok=ok, seconds=seconds):
+        case ToolAnswered(name=name, seconds=seconds):
             use = next((use for use in turn.tools if use.name == name and use.ok is None), None)
             if use is not None:
-                use.ok, use.seconds = ok, seconds
+                use.ok, use.seconds = fact.ok, seconds
         case AnswerFailed(status=status, reason=reason):
             turn.failure = f"{status}: {reason}".strip(": ")

@@ -82,8 +82,10 @@ class Screen:
                 self._row(at_s, "cut", f"the user interrupts: silence; {heard} ms had been heard")
             case ToolCalled(name=name, arguments=arguments, here=here):
                 self._row(at_s, "tool", f"{name} {arguments}" + ("" if here else " (on the server)"))
-            case ToolAnswered(name=name, ok=ok, seconds=seconds):
-                self._row(at_s, "tool", f"{name} {'answered' if ok else 'failed'} in {seconds * 1000:.0f} ms")
+            case ToolAnswered(name=name, seconds=seconds):
+                self._row(
+                    at_s, "tool", f"{name} {'answered' if fact.ok else 'failed'} in {seconds * 1000:.0f} ms"
+                )
             case AnswerFailed(status=status, reason=reason):
                 self._row(at_s, "fault", f"no answer: {status} {reason}")
             case ServerFault(kind=kind, code=code, message=message) if kind != BENIGN:

@@ -5,6 +5,7 @@
 * books: ``answers`` (each response's turn, items and words), ``playout`` (which item stands where, hence what
   was heard), ``questions`` (what the user asked, and where it lies in the captured sound), ``requests`` (when
   the model may be asked to speak), ``calls`` (tool calls, answered once each); ``books``: all of them.
+* ``manners``: how a tool behaves in a conversation.
 * rules: ``turns`` (the user), ``answering`` (the model), ``patience`` (nobody), ``carry`` and ``restore``
   (from connection to connection).
 * ``core``: ``Dialogue``, which hands out; ``duplicates``: what it does not hand out twice.
@@ -12,12 +13,14 @@
 
 from voice_agent.dialogue.carried import Carried
 from voice_agent.dialogue.core import Dialogue, State
+from voice_agent.dialogue.manners import Manners, MannersOf, Outcome, Reply
 from voice_agent.dialogue.memory import Memory
 from voice_agent.dialogue.values import (
     Abandon,
     AgentSaid,
     AnswerDropped,
     AnswerFailed,
+    CancelTool,
     Command,
     Fact,
     Finish,
@@ -48,6 +51,7 @@ __all__ = [
     "AgentSaid",
     "AnswerDropped",
     "AnswerFailed",
+    "CancelTool",
     "Carried",
     "Command",
     "Dialogue",
@@ -55,9 +59,13 @@ __all__ = [
     "Finish",
     "FirstSound",
     "Granted",
+    "Manners",
+    "MannersOf",
     "Memory",
     "Moment",
+    "Outcome",
     "Play",
+    "Reply",
     "Restored",
     "RunTool",
     "Send",

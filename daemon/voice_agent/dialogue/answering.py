@@ -125,7 +125,7 @@ def _call(books: Books, response_id: str, item: Item, at: Moment) -> Sequence[Co
         return []
     told = Tell(ToolCalled(answer.turn, name, arguments, here=True))
     if books.calls.crowded(response_id):
-        return [told, *deliver(books, ToolOutcome(call_id, CROWDED, ok=False, seconds=0.0))]
+        return [told, *deliver(books, ToolOutcome(call_id, CROWDED, "refused", seconds=0.0))]
     return [RunTool(call), told]
 
 
@@ -140,7 +140,7 @@ def deliver(books: Books, outcome: ToolOutcome) -> list[Command]:
     output = Item(type="function_call_output", call_id=outcome.call_id, output=outcome.output)
     return [
         Send(CreateItem(item=output)),
-        Tell(ToolAnswered(call.turn, call.name, outcome.ok, outcome.seconds)),
+        Tell(ToolAnswered(call.turn, call.name, outcome.outcome, outcome.seconds)),
     ]
 
 

@@ -55,7 +55,7 @@ def heal(books: Books, at: Moment) -> Iterator[Command]:
     yield from _stalled_answers(books, at)
     for call in books.calls.overdue(at.now):
         yield Tell(Stuck(call.turn, "tool", "answered"))
-        yield from answering.deliver(books, ToolOutcome(call.call_id, LATE, ok=False, seconds=TOOL_S))
+        yield from answering.deliver(books, ToolOutcome(call.call_id, LATE, "timeout", seconds=TOOL_S))
     if (resent := books.questions.take_unheard(at.now)) is not None:
         yield Tell(AnswerFailed(resent.turn, "unheard", "the server heard nobody in what was sent again"))
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from voice_agent.dialogue.manners import Outcome
 from voice_agent.errors import SessionError
 from voice_agent.realtime.events import ClientEvent
 
@@ -69,6 +70,13 @@ class RunTool:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelTool:
+    """Give up a call that runs; it has been answered, and what becomes of it is of no interest."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Granted:
     """The session is ready, at these rates (Hz). The daemon obeys them, whatever it asked for."""
 
@@ -90,16 +98,21 @@ class Tell:
     fact: "Fact"
 
 
-Command = Send | Play | Finish | Silence | RunTool | Granted | Abandon | Tell
+Command = Send | Play | Finish | Silence | RunTool | CancelTool | Granted | Abandon | Tell
 
 
 class ToolOutcome(NamedTuple):
-    """A tool's answer. ``output``: the text for the model; ``ok`` is false when it describes a failure."""
+    """A tool's answer. ``output``: the text for the model, which describes a failure unless ``ok``."""
 
     call_id: str
     output: str
-    ok: bool
+    outcome: Outcome
     seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """The tool did its work."""
+        return self.outcome == "ok"
 
 
 # -------------------------------------------------------------------------------------------- facts
@@ -176,8 +189,13 @@ class ToolAnswered:
 
     turn: int
     name: str
-    ok: bool
+    outcome: Outcome
     seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """The tool did its work."""
+        return self.outcome == "ok"
 
 
 @dataclass(frozen=True, slots=True)

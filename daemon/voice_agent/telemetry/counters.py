@@ -157,8 +157,8 @@ class Counters:
         match fact:
             case ToolCalled(name=name, here=False):  # few names, reserved by the provider
                 self._counts.tool_calls[name, "remote"] += 1
-            case ToolAnswered(name=name, ok=ok, seconds=seconds):
-                self._counts.tool_calls[self._known(name), "ok" if ok else "failed"] += 1
+            case ToolAnswered(name=name, seconds=seconds):
+                self._counts.tool_calls[self._known(name), "ok" if fact.ok else "failed"] += 1
                 self._counts.tool_s += seconds
             case Stuck(kind=kind, remedy=remedy):
                 self._counts.stuck[kind, remedy] += 1

@@ -53,8 +53,10 @@ class FactLog:
         match fact:
             case ToolCalled(turn, name, _, here):
                 log.info("tool called", extra={"turn": turn, "tool": name, "here": here})
-            case ToolAnswered(turn, name, ok, seconds):
-                log.info("tool answered", extra={"turn": turn, "tool": name, "ok": ok, "took_s": seconds})
+            case ToolAnswered(turn, name, outcome, seconds):
+                log.info(
+                    "tool answered", extra={"turn": turn, "tool": name, "outcome": outcome, "took_s": seconds}
+                )
             case AnswerDropped(turn, samples):
                 log.debug("late audio dropped", extra={"turn": turn, "samples": samples})
             case AnswerFailed(turn, status, reason):

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from voice_agent.dialogue import Manners, Outcome
 from voice_agent.errors import ToolError
 from voice_agent.realtime.events import ToolSpec
 
@@ -27,6 +28,7 @@ MAX_STRAYS = 8
 
 Arguments = Mapping[str, object]
 Handler = Callable[[Arguments], Coroutine[None, None, Mapping[str, object]]]
+DEFAULT = Manners()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Tool:
     description: str
     parameters: Mapping[str, object]
     handler: Handler
-    timeout_s: float = 10.0
+    manners: Manners = DEFAULT
 
     def spec(self) -> ToolSpec:
         """As declared in ``session.update``."""
@@ -46,10 +48,15 @@ class Tool:
 
 
 class Answer(NamedTuple):
-    """What goes back to the model: JSON text; ``ok`` is false when it describes a failure."""
+    """What goes back to the model: JSON text, which describes a failure unless ``ok``."""
 
     output: str
-    ok: bool
+    outcome: Outcome
+
+    @property
+    def ok(self) -> bool:
+        """The tool did its work."""
+        return self.outcome == "ok"
 
 
 class Toolbox:
@@ -57,12 +64,25 @@ class Toolbox:
 
     def __init__(self, tools: Iterable[Tool]) -> None:
         self._tools = {tool.name: tool for tool in tools}
+        self.on_change: Callable[[], None] = _nothing
         self._strays: set[asyncio.Task[Mapping[str, object]]] = set()
         self._full_since: float | None = None
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """What to declare to the model."""
         return tuple(tool.spec() for tool in self._tools.values())
+
+    def manners(self, name: str) -> Manners:
+        """How a tool behaves."""
+        tool = self._tools.get(name)
+        return tool.manners if tool else DEFAULT
+
+    def put(self, source: str, tools: Iterable[Tool]) -> None:
+        """From now on ``source`` offers these tools instead of those that it offered before."""
+        for name in [name for name in self._tools if name.startswith(f"{source}_")]:
+            del self._tools[name]
+        self._tools |= {tool.name: tool for tool in tools}
+        self.on_change()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,12 +97,12 @@ class Toolbox:
     async def run(self, name: str, arguments: str) -> Answer:
         """The tool's answer, or a description of its failure; never an exception."""
         try:
-            return Answer(_bounded(msgspec.json.encode(await self._call(name, arguments)).decode()), ok=True)
+            return Answer(_bounded(msgspec.json.encode(await self._call(name, arguments)).decode()), "ok")
         except ToolError as error:
-            return _failure(str(error))
+            return _failure(str(error), "failed")
         except Exception as error:  # the tool boundary: a bug in a tool is an answer, not a crash
             log.exception("tool failed", extra={"tool": name})
-            return _failure(f"the tool {name} failed: {type(error).__name__}")
+            return _failure(f"the tool {name} failed: {type(error).__name__}", "crashed")
 
     async def _call(self, name: str, arguments: str) -> Mapping[str, object]:
         if (tool := self._tools.get(name)) is None:
@@ -92,12 +112,12 @@ class Toolbox:
         # A task of its own, so that its end need not be waited for: not even a cancelled one must end.
         task = asyncio.create_task(tool.handler(_parsed(arguments)), name=f"tool-{name}")
         try:
-            await asyncio.wait([task], timeout=tool.timeout_s)
+            await asyncio.wait([task], timeout=tool.manners.timeout_s)
         finally:
             if not task.done():
                 self._leave_behind(task)
         if not task.done():
-            raise ToolError(f"{tool.name} gave no answer within {tool.timeout_s:g} s")
+            raise ToolError(f"{tool.name} gave no answer within {tool.manners.timeout_s:g} s")
         if task.cancelled():
             raise ToolError(f"{tool.name} was cancelled")
         return task.result()
@@ -114,6 +134,10 @@ class Toolbox:
         self._full_since = None
         if not stray.cancelled() and (error := stray.exception()):
             log.debug("a tool failed after its time", extra={"reason": repr(error)})
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def text_argument(arguments: Arguments, name: str) -> str:
@@ -137,5 +161,5 @@ def _bounded(output: str) -> str:
     raise ToolError(f"the answer was too long: {len(output)} characters")
 
 
-def _failure(reason: str) -> Answer:
-    return Answer(msgspec.json.encode({"error": reason}).decode(), ok=False)
+def _failure(reason: str, outcome: Outcome) -> Answer:
+    return Answer(msgspec.json.encode({"error": reason}).decode(), outcome)

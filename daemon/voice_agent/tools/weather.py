@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import aiohttp
 import msgspec
 
+from voice_agent.dialogue import Manners
 from voice_agent.errors import ToolError
 from voice_agent.tools.base import Arguments, Tool, text_argument
 
@@ -73,7 +74,8 @@ def weather_tool(service: WeatherService) -> Tool:
                 raise ToolError(f"no city named {city!r} is known")
             return _report(search.results[0], await _forecast(http, service, search.results[0]))
 
-    return Tool("get_weather", "Current weather in a city.", PARAMETERS, handler, timeout_s=service.timeout_s)
+    manners = Manners(timeout_s=service.timeout_s)
+    return Tool("get_weather", "Current weather in a city.", PARAMETERS, handler, manners)
 
 
 async def _forecast(http: aiohttp.ClientSession, service: WeatherService, place: _Found) -> _Current:
