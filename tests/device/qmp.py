@@ -44,8 +44,11 @@ class Qmp:
         """What the machine answers. Raises Refused."""
         try:
             self._link.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+            return self._answer(command)
         except OSError as error:
             raise Refused(f"{command}: the machine has gone") from error
+
+    def _answer(self, command: str) -> object:
         while line := self._stream.readline():
             match json.loads(line):
                 case {"return": answer}:
