@@ -1,6 +1,6 @@
 """Every setting with its unit, range and default; a default stands here and nowhere else."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 
@@ -8,7 +8,20 @@ Kind = Literal["yandex", "openai", "azure", "local", "custom"]
 KEYLESS: tuple[Kind, ...] = ("local", "custom")
 """Servers that may live without a key."""
 
-ToolName = Literal["get_weather", "get_time", "set_volume"]
+ToolName = Literal[
+    "get_weather",
+    "get_time",
+    "set_timer",
+    "set_alarm",
+    "get_timers",
+    "cancel_timer",
+    "set_volume",
+    "mute_microphone",
+    "stop",
+    "repeat_answer",
+    "get_device_status",
+    "end_conversation",
+]
 CueName = Literal[
     "ready",
     "listening",
@@ -316,6 +329,13 @@ class Button(Struct, frozen=True):
 class Weather(Struct, frozen=True):
     """Where get_weather asks: an Open-Meteo service, which needs no key."""
 
+    home: Annotated[
+        str, Meta(description="City that is meant when nobody names one; empty: the model asks")
+    ] = ""
+    units: Annotated[
+        Literal["auto", "metric", "imperial"],
+        Meta(description="auto: imperial if session.languages has en-US, else metric"),
+    ] = "auto"
     geocoding_url: Annotated[str, Meta(description="Finds a place by its name")] = (
         "https://geocoding-api.open-meteo.com/v1/search"
     )
@@ -342,11 +362,9 @@ class FileSearch(Struct, frozen=True):
 class Tools(Struct, frozen=True):
     """What the model may call on this device."""
 
-    enabled: Annotated[tuple[ToolName, ...], Meta(description="Names of the tools offered to the model")] = (
-        "get_weather",
-        "get_time",
-        "set_volume",
-    )
+    enabled: Annotated[
+        tuple[ToolName, ...], Meta(description="Names of those built-in tools that the model may call")
+    ] = get_args(ToolName)
     weather: Weather = Weather()
     web_search: WebSearch = WebSearch()
     file_search: FileSearch = FileSearch()
