@@ -19,6 +19,11 @@ THREE_WAYS = (
     f"give it as the systemd credential {CREDENTIAL}, as a file named by provider.key_file, "
     f"or in the environment variable {VARIABLE}"
 )
+VARIABLE_PREFIX = "VOICE_AGENT_CREDENTIAL_"
+NAMED_WAYS = (
+    "name it with key_from, and give it as the systemd credential of that name, or in the environment "
+    f"variable {VARIABLE_PREFIX}NAME, in capitals"
+)
 MAX_KEY_BYTES = 16_384
 """An IAM or Entra token has 1 to 4 KiB; what is longer is not a key."""
 
@@ -60,6 +65,23 @@ def find_key(key_file: str, environ: Mapping[str, str] = os.environ) -> Key | No
     if VARIABLE in environ:
         return Key(_checked(environ[VARIABLE], VARIABLE), VARIABLE)
     return None
+
+
+def variable_of(name: str) -> str:
+    """The environment variable that may hold the credential of this name."""
+    return VARIABLE_PREFIX + re.sub(r"[^A-Z0-9]", "_", name.upper())
+
+
+def find_named(name: str, environ: Mapping[str, str] = os.environ) -> Secret:
+    """The credential of this name as it is now: tokens are renewed. Raises ConfigError if there is none."""
+    path = Path(environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), name)
+    if path.exists():
+        return _from_file(path, f"credential {name}").secret
+    if (variable := variable_of(name)) in environ:
+        return _checked(environ[variable], variable)
+    raise ConfigError(
+        f"credential {name}", f"there is none; give it as a systemd credential, or in {variable}"
+    )
 
 
 def _from_file(path: Path, source: str) -> Key:

@@ -5,10 +5,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from msgspec import NODEFAULT
 
 from voice_agent import config
 from voice_agent.config import Config, InvalidConfig, Problem
-from voice_agent.config.tables import settings
+from voice_agent.config.shapes import example, settings
 from voice_agent.errors import Unreadable
 
 YANDEX = '[provider]\nkind = "yandex"\nfolder = "b1gfolder"\n'
@@ -35,20 +36,25 @@ def test_the_template_parses_back_to_the_defaults() -> None:
     assert config.parse(config.template()) == (Config(), [])
 
 
+def uncommented() -> str:
+    """The template with the examples that stand in comments as settings."""
+    return re.sub(r"(?m)^# (\w+ = |\[\[)", r"\1", config.template())
+
+
 def test_the_template_shows_every_setting_with_its_default() -> None:
-    shown = tomllib.loads(re.sub(r"(?m)^# (\w+ = )", r"\1", config.template()))
+    shown = tomllib.loads(uncommented())
     for path, field in settings(Config):
         value: object = shown
         for key in path.split("."):
             assert isinstance(value, dict)
-            value = value[key]
-        if field.default is not None:
+            value = value[key[:-2]][0] if key.endswith("[]") else value[key]
+        if field.default not in (None, NODEFAULT) and not example(field.type):
             assert value == (list(field.default) if isinstance(field.default, tuple) else field.default), path
 
 
 def test_the_examples_in_the_template_are_acceptable_when_uncommented() -> None:
-    text = re.sub(r"(?m)^# (\w+ = )", r"\1", config.template())
-    assert text != config.template()
+    text = uncommented()
+    assert text.count("\n[[tools.") == 4
     assert config.parse(text)[1] == []
 
 
@@ -152,6 +158,56 @@ def test_a_faulty_item_of_a_list_does_not_hide_another() -> None:
 
 def test_a_long_value_is_shortened() -> None:
     assert len(problems(f'[log]\nlevel = "{"ab " * 500}"')["log.level"]) < 200
+
+
+# ------------------------------------------------------------------- lists of tables, free tables
+
+LAMP = '[[tools.command]]\nname = "lamp"\ndescription = "A lamp."\nargv = ["/bin/true"]\n'
+
+
+def test_tables_of_a_list_arrive_in_order_with_their_defaults() -> None:
+    read, wrong = config.parse(LAMP + "timeout_s = 3\n" + LAMP.replace("lamp", "light"))
+    assert wrong == []
+    assert [(tool.name, tool.timeout_s) for tool in read.tools.command] == [("lamp", 3.0), ("light", 10.0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "told"),
+    [
+        (LAMP + LAMP.replace("lamp", "l2") + "timeout_s = 0", "tools.command[1].timeout_s", "from 0.5 to"),
+        (LAMP + "timout_s = 1", "tools.command[0].timout_s", 'did you mean "timeout_s"?'),
+        (LAMP.replace('name = "lamp"\n', ""), "tools.command[0].name", 'is missing; add name = "lamp"'),
+        (LAMP.replace('"lamp"', '"my lamp"'), "tools.command[0].name", "1 to 64 letters, digits, hyphens"),
+        (LAMP.replace('["/bin/true"]', "[]"), "tools.command[0].argv", "is an empty list; set it to a list"),
+        (LAMP.replace('["/bin/true"]', '["/bin/true", 5]'), "tools.command[0].argv[1]", "is 5; set it"),
+        ("[tools.command]\nname = 5", "tools.command", "is a table; make it a list of tables: [[tools.comm"),
+        ("[tools]\ncommand = [5]", "tools.command", "is a list; make it a list of tables"),
+        ("[tools]\nprovider = [5]", "tools.provider", "is a list; make it a list of tables"),
+        ("max_kb = 5", "max_kb", "did you mean tools.http[].max_kb or tools.command[].max_kb?"),
+        (LAMP + "environment = {A = 5}", "tools.command[0].environment.A", "is 5; set it to text"),
+        (LAMP + "environment = 5", "tools.command[0].environment", 'is 5; set it to a table, {NAME = "..."}'),
+        (LAMP + "parameters = {x = [2026-11-22]}", "tools.command[0].parameters.x[0]", "is a date"),
+        (LAMP + "parameters = {x = inf}", "tools.command[0].parameters.x", "write a number that is finite"),
+        ('[[tools.provider]]\ntype = "mcp"\nx = 10:00:00', "tools.provider[0].x", "is a time"),
+    ],
+)  # fmt: skip
+def test_a_fault_inside_a_list_of_tables_is_named_by_its_number(text: str, path: str, told: str) -> None:
+    found = problems(text)
+    assert list(found) == [path]
+    assert told in found[path]
+
+
+def test_a_faulty_table_of_a_list_does_not_change_the_numbers_of_the_others() -> None:
+    read, wrong = config.parse(LAMP.replace('"lamp"', "5") + LAMP)
+    assert [problem.path for problem in wrong] == ["tools.command[0].name"]
+    assert [tool.name for tool in read.tools.command] == ["", "lamp"]
+
+
+def test_a_secret_of_a_tool_is_refused_by_its_place_and_a_schema_may_describe_a_key() -> None:
+    text = LAMP + LAMP.replace("lamp", "piano") + 'environment = {API_KEY = "hunter2"}\n'
+    found = problems(text + "[tools.command.parameters.properties]\nkey = {type = 'string'}")
+    assert list(found) == ["tools.command[1].environment.API_KEY"]
+    assert "name it with key_from" in found["tools.command[1].environment.API_KEY"]
 
 
 # ------------------------------------------------------------------------------- all at once, files

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from voice_agent.credentials import CREDENTIAL, VARIABLE, Secret, find_key
+from voice_agent.credentials import CREDENTIAL, VARIABLE, Secret, find_key, find_named
 from voice_agent.errors import ConfigError
 
 
@@ -80,3 +80,26 @@ def test_an_empty_key_is_refused_with_the_three_ways(tmp_path: Path, text: str) 
 def test_a_named_file_that_is_not_there_is_an_error_and_not_skipped(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"provider\.key_file.*cannot read"):
         find_key(str(tmp_path / "none"), {VARIABLE: "other"})
+
+
+# ------------------------------------------------------------------------------------- by their names
+
+
+def test_a_named_credential_comes_from_systemd_before_the_environment(tmp_path: Path) -> None:
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path), "VOICE_AGENT_CREDENTIAL_HOME_TOKEN_2": "from-environ"}
+    assert find_named("home-token.2", environ).reveal() == "from-environ"
+    key_file(tmp_path, "from-credential\n", name="home-token.2")
+    assert find_named("home-token.2", environ).reveal() == "from-credential"
+
+
+def test_a_named_credential_that_was_renewed_is_read_anew(tmp_path: Path) -> None:
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    found = [
+        find_named("t", environ).reveal() for text in ("old", "new") if key_file(tmp_path, text, name="t")
+    ]
+    assert found == ["old", "new"]
+
+
+def test_a_named_credential_that_is_not_there_is_an_error_that_says_where_it_could_be() -> None:
+    with pytest.raises(ConfigError, match="VOICE_AGENT_CREDENTIAL_HOME_TOKEN"):
+        find_named("home-token", {})

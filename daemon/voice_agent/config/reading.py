@@ -5,7 +5,8 @@ from pathlib import Path
 
 from voice_agent.config.rules import clashes, leaks
 from voice_agent.config.schema import Config
-from voice_agent.config.tables import Problem, read, render
+from voice_agent.config.tables import Problem, read
+from voice_agent.config.template import render
 from voice_agent.credentials import THREE_WAYS
 from voice_agent.errors import ConfigError, Unreadable
 

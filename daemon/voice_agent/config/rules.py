@@ -5,8 +5,9 @@ from ipaddress import ip_address
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from voice_agent.config.schema import Config, Kind, Provider
-from voice_agent.config.tables import Problem, join
-from voice_agent.credentials import THREE_WAYS, looks_secret, names_a_secret
+from voice_agent.config.shapes import join
+from voice_agent.config.tables import Problem
+from voice_agent.credentials import NAMED_WAYS, THREE_WAYS, looks_secret, names_a_secret
 
 _ONLY_FOR: dict[str, tuple[Kind, ...]] = {
     "folder": ("yandex",),
@@ -40,10 +41,13 @@ def leaks(value: object, path: str = "") -> Iterator[Problem]:
         case dict():
             for key, below in value.items():
                 here = join(path, key)
-                if names_a_secret(key):
+                if names_a_secret(key) and not isinstance(below, dict):  # a JSON Schema may describe a key
                     yield _leak(here)
                 else:
                     yield from leaks(below, here)
+        case [dict(), *_]:
+            for index, row in enumerate(value):
+                yield from leaks(row, f"{path}[{index}]")
         case list():
             if any(True for each in value for _ in leaks(each, path)):
                 yield _leak(path)
@@ -52,7 +56,8 @@ def leaks(value: object, path: str = "") -> Iterator[Problem]:
 
 
 def _leak(path: str) -> Problem:
-    return Problem(path, "holds a secret, which must not stand in this file", f"delete it and {THREE_WAYS}")
+    instead = NAMED_WAYS if path.startswith("tools.") else THREE_WAYS
+    return Problem(path, "holds a secret, which must not stand in this file", f"delete it and {instead}")
 
 
 def clashes(config: Config, reported: set[str]) -> Iterator[Problem]:

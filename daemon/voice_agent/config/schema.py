@@ -4,6 +4,8 @@ from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 
+from voice_agent.config.declared import CommandTool, HttpTool, McpServer, ProviderTools
+
 Kind = Literal["yandex", "openai", "azure", "local", "custom"]
 KEYLESS: tuple[Kind, ...] = ("local", "custom")
 """Servers that may live without a key."""
@@ -368,6 +370,10 @@ class Tools(Struct, frozen=True):
     weather: Weather = Weather()
     web_search: WebSearch = WebSearch()
     file_search: FileSearch = FileSearch()
+    http: tuple[HttpTool, ...] = ()
+    command: tuple[CommandTool, ...] = ()
+    mcp: tuple[McpServer, ...] = ()
+    provider: ProviderTools = ()
 
 
 class Reconnect(Struct, frozen=True):
