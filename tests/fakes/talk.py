@@ -4,7 +4,18 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from tests.fakes.model_speaker import ModelSpeaker
-from voice_agent.dialogue import Carried, Command, Dialogue, Fact, Memory, Send, Tell, ToolOutcome
+from voice_agent.dialogue import (
+    Carried,
+    Command,
+    Dialogue,
+    Fact,
+    Manners,
+    Memory,
+    Outcome,
+    Send,
+    Tell,
+    ToolOutcome,
+)
 from voice_agent.realtime.events import (
     AudioDelta,
     ClientEvent,
@@ -35,11 +46,13 @@ INPUT_RATE = 24000
 class Conversation:
     """A dialogue, a loudspeaker and a microphone that is never silent, driven by hand.
 
-    ``drops`` and ``reconnects`` make a new dialogue over the same memory.
+    ``drops`` and ``reconnects`` make a new dialogue over the same memory. ``manners``: of tools, by name.
     """
 
-    def __init__(self, provider: Provider = OPENAI, settings: SessionSettings | None = None) -> None:
-        self.provider, self.settings = provider, settings or SessionSettings()
+    def __init__(
+        self, provider: Provider = OPENAI, settings: SessionSettings | None = None, **manners: Manners
+    ) -> None:
+        self.provider, self.settings, self.manners = provider, settings or SessionSettings(), manners
         self.speaker = ModelSpeaker()
         self.memory = Memory()
         self.dialogue = self._dialogue()
@@ -47,7 +60,13 @@ class Conversation:
         self.commands: list[Command] = []
 
     def _dialogue(self, turn: int = 0) -> Dialogue:
-        return Dialogue(self.provider, self.settings, turn=turn, memory=self.memory)
+        return Dialogue(
+            self.provider,
+            self.settings,
+            turn=turn,
+            memory=self.memory,
+            manners=lambda name: self.manners.get(name, Manners()),
+        )
 
     def hears(self, *events: ServerEvent | Unrecognised | Malformed) -> list[Command]:
         """The server says something; returns what the dialogue wants done about it."""
@@ -74,10 +93,10 @@ class Conversation:
         self.speaker.elapse(seconds)
         self.speaker.sent += round(seconds * INPUT_RATE)
 
-    def answers_tool(self, call_id: str, output: str = "{}") -> list[Command]:
+    def answers_tool(self, call_id: str, output: str = "{}", outcome: Outcome = "ok") -> list[Command]:
         """A tool finishes."""
-        outcome = ToolOutcome(call_id, output, outcome="ok", seconds=0.1)
-        commands = list(self.dialogue.tool_finished(outcome, self.speaker.moment()))
+        finished = ToolOutcome(call_id, output, outcome, seconds=0.1)
+        commands = list(self.dialogue.tool_finished(finished, self.speaker.moment()))
         self._obey(commands)
         return commands
 

@@ -3,7 +3,7 @@
 import pytest
 from msgspec import Raw
 
-from tests.fakes.talk import MS, Conversation, audio, call, done, sent, told
+from tests.fakes.talk import MS, Conversation, audio, done, sent, told
 from voice_agent.dialogue import (
     Abandon,
     AgentSaid,
@@ -13,12 +13,9 @@ from voice_agent.dialogue import (
     FirstSound,
     Granted,
     Play,
-    RunTool,
-    Send,
     ServerFault,
     Silence,
     State,
-    ToolCalled,
     UserSaid,
 )
 from voice_agent.errors import ConnectionLost, Unauthorized
@@ -26,7 +23,6 @@ from voice_agent.realtime.events import (
     AudioDelta,
     AudioDone,
     CancelResponse,
-    CreateItem,
     CreateResponse,
     DeleteItem,
     ErrorDetail,
@@ -52,7 +48,7 @@ from voice_agent.realtime.events import (
     TurnDetection,
     Unrecognised,
 )
-from voice_agent.realtime.providers import OPENAI, YANDEX, SessionSettings
+from voice_agent.realtime.providers import YANDEX, SessionSettings
 
 # ------------------------------------------------------------------------------------------ session
 
@@ -365,108 +361,3 @@ def test_an_answer_without_an_end_of_speech_is_still_heard() -> None:
     talk = Conversation()
     talk.hears(SpeechStarted(), ResponseCreated(response=ResponseInfo(id="r")))
     assert [type(c) for c in talk.hears(audio(100))] == [Play]
-
-
-# -------------------------------------------------------------------------------------------- tools
-
-
-def test_parallel_calls_are_all_answered_and_speech_is_asked_for_once() -> None:
-    talk = Conversation()
-    talk.user_speaks()
-    begun = talk.hears(ResponseCreated(response=ResponseInfo(id="r")), call("x", "1"), call("y", "2"))
-    assert [c.call.name for c in begun if isinstance(c, RunTool)] == ["x", "y"]
-    first = sent(talk.answers_tool("1", "one"))
-    assert [type(event) for event in first] == [CreateItem]
-    assert sent(talk.hears(done())) == []
-    second = sent(talk.answers_tool("2"))
-    assert [type(event) for event in second] == [CreateItem, CreateResponse]
-
-
-def test_speech_is_not_asked_for_before_the_calling_response_is_over() -> None:
-    talk = Conversation()
-    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), call("x", "1"))
-    assert [type(event) for event in sent(talk.answers_tool("1"))] == [CreateItem]
-    assert [type(event) for event in sent(talk.hears(done()))] == [CreateResponse]
-
-
-def test_a_call_announced_twice_runs_once() -> None:
-    talk = Conversation()
-    info = ResponseInfo(id="r", output=[call("x", "1").item])
-    begun = ResponseCreated(response=ResponseInfo(id="r"))
-    commands = talk.hears(begun, call("x", "1"), ResponseDone(response=info))
-    assert len([c for c in commands if isinstance(c, RunTool)]) == 1
-
-
-def test_a_call_that_only_the_final_event_shows_is_run() -> None:
-    talk = Conversation()
-    info = ResponseInfo(id="r", output=[call("x", "1").item])
-    commands = talk.hears(ResponseCreated(response=ResponseInfo(id="r")), ResponseDone(response=info))
-    assert len([c for c in commands if isinstance(c, RunTool)]) == 1
-
-
-def test_a_name_given_only_at_the_beginning_is_remembered() -> None:
-    talk = Conversation(YANDEX)
-    added = OutputItemAdded(response_id="r", item=Item(type="function_call", name="x", call_id="1"))
-    nameless = OutputItemDone(response_id="r", item=Item(type="function_call", call_id="1", arguments="{}"))
-    commands = talk.hears(ResponseCreated(response=ResponseInfo(id="r")), added, nameless)
-    assert [c.call.name for c in commands if isinstance(c, RunTool)] == ["x"]
-
-
-def test_tools_that_run_on_the_server_are_never_run_or_answered_here() -> None:
-    talk = Conversation(YANDEX)
-    commands = talk.hears(ResponseCreated(response=ResponseInfo(id="r")), call("web_search", "1"), done())
-    assert not [c for c in commands if isinstance(c, RunTool | Send)]
-    assert told(commands, ToolCalled) == [ToolCalled(0, "web_search", "{}", here=False)]
-
-
-def test_the_same_name_is_an_ordinary_tool_elsewhere() -> None:
-    commands = Conversation(OPENAI).hears(call("web_search", "1"))
-    assert [c.call.name for c in commands if isinstance(c, RunTool)] == ["web_search"]
-
-
-def test_an_answer_for_a_turn_that_is_over_is_delivered_without_asking_for_speech() -> None:
-    talk = Conversation()
-    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), call("x", "1"), done())
-    talk.hears(SpeechStarted(), SpeechStopped())
-    assert [type(event) for event in sent(talk.answers_tool("1"))] == [CreateItem]
-
-
-def test_a_cancelled_answer_does_not_ask_for_speech() -> None:
-    talk = Conversation()
-    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), call("x", "1"), done(status="cancelled"))
-    assert [type(event) for event in sent(talk.answers_tool("1"))] == [CreateItem]
-
-
-def test_a_refused_request_is_repeated_when_the_other_response_ends() -> None:
-    talk = Conversation()
-    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), call("x", "1"), done())
-    (_, request) = sent(talk.answers_tool("1"))
-    assert isinstance(request, CreateResponse)
-    busy = ErrorDetail(code="conversation_already_has_active_response", event_id=str(request.event_id))
-    assert sent(talk.hears(ServerError(error=busy))) == []
-    talk.hears(ResponseCreated(response=ResponseInfo(id="other")))
-    assert [type(event) for event in sent(talk.hears(done("other")))] == [CreateResponse]
-
-
-def test_a_refused_request_without_any_response_is_repeated_after_a_pause() -> None:
-    talk = Conversation()
-    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), call("x", "1"), done())
-    talk.answers_tool("1")
-    talk.hears(ServerError(error=ErrorDetail(code="conversation_already_has_active_response")))
-    assert sent(talk.waits(0.9)) == []
-    assert [type(event) for event in sent(talk.waits(0.2))] == [CreateResponse]
-
-
-def test_an_older_answer_does_not_displace_a_wanted_request() -> None:
-    talk = Conversation()
-    talk.hears(ResponseCreated(response=ResponseInfo(id="r1")), call("x", "old", "r1"), done("r1"))
-    talk.hears(SpeechStarted(), SpeechStopped())
-    talk.hears(ResponseCreated(response=ResponseInfo(id="r2")), call("x", "new", "r2"), done("r2"))
-    talk.answers_tool("new")
-    talk.hears(ServerError(error=ErrorDetail(code="conversation_already_has_active_response")))
-    talk.answers_tool("old")
-    assert [type(event) for event in sent(talk.waits(1.5))] == [CreateResponse]
-
-
-def test_an_answer_to_an_unknown_call_is_ignored() -> None:
-    assert Conversation().answers_tool("nobody") == []

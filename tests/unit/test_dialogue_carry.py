@@ -14,7 +14,6 @@ from voice_agent.dialogue import (
     Silence,
     Silenced,
     State,
-    ToolOutcome,
 )
 from voice_agent.dialogue.memory import AgentLine, UserLine
 from voice_agent.realtime.events import (
@@ -174,17 +173,6 @@ def test_a_drop_during_a_tool_call_is_made_good(answered: bool) -> None:
     assert failures(talk) == []
     restored = [event for event in sent(talk.reconnects()) if isinstance(event, CreateItem)]
     assert any("clock" in str(event.item.content) for event in restored) is answered
-
-
-def test_a_tool_that_returns_after_the_drop_is_not_heard_of() -> None:
-    talk = live()
-    talk.user_speaks("What time is it?", "u1")
-    talk.hears(begun(), call("clock", "c1"), done())
-    old = talk.dialogue
-    talk.drops()
-    outcome = ToolOutcome("c1", "{}", outcome="ok", seconds=1.0)
-    assert old.tool_finished(outcome, talk.speaker.moment()) == []
-    assert list(talk.memory) == [UserLine(1, "What time is it?")]
 
 
 def test_nobody_is_asked_for_ever() -> None:

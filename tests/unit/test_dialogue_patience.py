@@ -12,18 +12,15 @@ from voice_agent.dialogue import (
     AnswerFailed,
     Command,
     Granted,
-    RunTool,
     ServerFault,
     State,
     Stuck,
     TokensUsed,
-    ToolAnswered,
 )
 from voice_agent.errors import Cause, ConnectionLost, RemoteProtocolError, SessionError, Unauthorized
 from voice_agent.realtime.events import (
     CancelResponse,
     CommitAudio,
-    CreateItem,
     CreateResponse,
     DeleteItem,
     ErrorDetail,
@@ -293,28 +290,6 @@ def test_an_answer_that_fails_for_want_of_money_ends_the_session_loudly() -> Non
 
 
 # ------------------------------------------------------------------------------------------- tools
-
-
-def test_a_tool_that_never_returns_is_answered_for() -> None:
-    talk = live()
-    talk.user_speaks()
-    talk.hears(begun(), call("slow", "1"), done())
-    assert sent(talk.waits(59.9)) == []
-    commands = talk.waits(0.2)
-    assert [type(event) for event in sent(commands)] == [CreateItem, CreateResponse]
-    assert stuck(commands) == [("tool", "answered")]
-    assert [fact.ok for fact in told(commands, ToolAnswered)] == [False]
-    assert talk.answers_tool("1") == []
-
-
-def test_a_model_cannot_run_any_number_of_tools_at_once() -> None:
-    talk = live()
-    talk.user_speaks()
-    commands = talk.hears(begun(), *(call("x", str(n)) for n in range(12)))
-    assert len([command for command in commands if isinstance(command, RunTool)]) == 8
-    refused = [e.item for e in sent(commands) if isinstance(e, CreateItem)]
-    assert [item.call_id for item in refused] == ["8", "9", "10", "11"]
-    assert all("error" in str(item.output) for item in refused)
 
 
 def test_a_tool_of_the_server_that_leads_to_nothing_is_asked_about() -> None:

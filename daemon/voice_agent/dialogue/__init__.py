@@ -6,8 +6,8 @@
   was heard), ``questions`` (what the user asked, and where it lies in the captured sound), ``requests`` (when
   the model may be asked to speak), ``calls`` (tool calls, answered once each); ``books``: all of them.
 * ``manners``: how a tool behaves in a conversation.
-* rules: ``turns`` (the user), ``answering`` (the model), ``patience`` (nobody), ``carry`` and ``restore``
-  (from connection to connection).
+* rules: ``turns`` (the user), ``answering`` (the model), ``calling`` (its tools), ``patience`` (nobody),
+  ``carry`` and ``restore`` (from connection to connection).
 * ``core``: ``Dialogue``, which hands out; ``duplicates``: what it does not hand out twice.
 """
 

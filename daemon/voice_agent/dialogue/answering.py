@@ -1,11 +1,11 @@
-"""The model's answers: which are heard, which tools they call, and what to do when one says nothing."""
+"""The model's answers: which are heard, and what to do when one says nothing."""
 
 from collections.abc import Sequence
 
+from voice_agent.dialogue import calling
 from voice_agent.dialogue.answers import Answer
 from voice_agent.dialogue.books import Awaited, Books
 from voice_agent.dialogue.carried import Onset
-from voice_agent.dialogue.memory import ToolLine
 from voice_agent.dialogue.playout import Utterance
 from voice_agent.dialogue.values import (
     Abandon,
@@ -16,15 +16,10 @@ from voice_agent.dialogue.values import (
     Finish,
     Moment,
     Play,
-    RunTool,
     Send,
     Stuck,
     Tell,
     TokensUsed,
-    ToolAnswered,
-    ToolCall,
-    ToolCalled,
-    ToolOutcome,
 )
 from voice_agent.errors import Unauthorized
 from voice_agent.formats import BYTES_PER_SAMPLE
@@ -32,7 +27,6 @@ from voice_agent.realtime.codec import usage_of
 from voice_agent.realtime.events import (
     AudioDelta,
     CancelResponse,
-    CreateItem,
     DeleteItem,
     ErrorDetail,
     Item,
@@ -40,15 +34,13 @@ from voice_agent.realtime.events import (
     TokenDetails,
     known,
 )
-from voice_agent.realtime.providers import SERVER_TOOLS, Verdict, cause_of, judge, under_pressure
+from voice_agent.realtime.providers import Verdict, cause_of, judge, under_pressure
 
 FAILED_PAUSE_S = 1.0
 """Before an answer that failed is asked for again."""
 
 PRESSURE_PAUSE_S = 5.0
 """The same, when the server said that it has too much to do."""
-
-CROWDED = '{"error": "too many tools were called at the same time; call fewer"}'
 
 
 def begins(books: Books, info: ResponseInfo, at: Moment) -> Sequence[Command]:
@@ -100,53 +92,11 @@ def sound_ends(books: Books, response_id: str, at: Moment) -> list[Command]:
 def item_done(books: Books, response_id: str, item: Item, at: Moment) -> Sequence[Command]:
     """A call is complete, or an utterance will not grow."""
     if item.type == "function_call":
-        return _call(books, response_id, item, at)
+        return calling.make(books, response_id, item, at.now)
     for utterance in books.playout:
         if utterance.item_id == item.id and not utterance.foreign:
             utterance.complete = True
     return []
-
-
-# ------------------------------------------------------------------------------------------- tools
-
-
-def _call(books: Books, response_id: str, item: Item, at: Moment) -> Sequence[Command]:
-    """Run a call once; calls of server-side tools are the server's business."""
-    answer = books.answer(response_id)
-    answer.worked = True
-    call_id = known(item.call_id) or known(item.id)
-    name = known(item.name) or answer.call_names.get(call_id, "")
-    arguments = known(item.arguments)
-    if books.provider.server_tools and name in SERVER_TOOLS:
-        fresh = books.calls.ignore(call_id)
-        return [Tell(ToolCalled(answer.turn, name, arguments, here=False))] if fresh else []
-    call = ToolCall(call_id, name, arguments, answer.turn)
-    if not books.calls.begin(call, response_id, now=at.now):
-        return []
-    told = Tell(ToolCalled(answer.turn, name, arguments, here=True))
-    if books.calls.crowded(response_id):
-        return [told, *deliver(books, ToolOutcome(call_id, CROWDED, "refused", seconds=0.0))]
-    return [RunTool(call), told]
-
-
-def deliver(books: Books, outcome: ToolOutcome) -> list[Command]:
-    """Send a tool's answer; ask for speech when it was the last of its batch in this turn."""
-    if (entry := books.calls.answered(outcome.call_id)) is None:
-        return []
-    call, ask_in = entry
-    _ask(books, ask_in)
-    key = (books.connection, f"call {call.call_id}")
-    books.memory.enter(key, ToolLine(call.turn, call.name, call.arguments, outcome.output))
-    output = Item(type="function_call_output", call_id=outcome.call_id, output=outcome.output)
-    return [
-        Send(CreateItem(item=output)),
-        Tell(ToolAnswered(call.turn, call.name, outcome.outcome, outcome.seconds)),
-    ]
-
-
-def _ask(books: Books, turn: int | None) -> None:
-    if turn is not None and turn == books.turn:
-        books.requests.want(turn)
 
 
 # ------------------------------------------------------------------------------------- the end of one
@@ -159,11 +109,11 @@ def ends(books: Books, info: ResponseInfo, at: Moment) -> Sequence[Command]:
     for item in info.output:
         answer.worked |= item.type != "message"
         if item.type == "function_call":
-            commands += _call(books, info.id, item, at)
+            commands += calling.make(books, info.id, item, at.now)
     first_end, answer.over, answer.ended = not answer.ended, True, True
     books.playout.complete(info.id)
     books.requests.server_is_free()
-    _ask(books, books.calls.response_over(info.id, cancelled=info.status == "cancelled"))
+    calling.follow(books, books.calls.response_over(info.id, info.status, spoke=answer.sounded))
     commands += [Tell(said) for said in _unspoken(books, answer)]
     if first_end:
         commands += [Tell(used) for used in _bill(answer, info)]
@@ -215,7 +165,7 @@ def _conclude(books: Books, answer: Answer, info: ResponseInfo, at: Moment) -> S
             return fail(books, answer.turn, info.status, reason_of(info))
         case "cancelled" if mute:
             return fail(books, answer.turn, info.status, reason_of(info))
-        case "completed" if mute:
+        case "completed" if mute and not answer.called:
             books.awaited = Awaited(answer.turn, at.now)  # the server's own tools: it goes on by itself
         case _:
             books.questions.settle(answer.turn)

@@ -30,6 +30,7 @@ class Answer:
     """One response. ``over``: the server has ended it, or never began it. ``ended``: its end was dealt with.
 
     ``sounded``: some of its audio was played. ``worked``: it holds more than messages, such as calls.
+    ``called``: some of those were calls of our tools.
     ``last_at``: when something of it arrived, ``cancelled_at``: when we lost patience (monotonic seconds).
     """
 
@@ -38,6 +39,7 @@ class Answer:
     ended: bool = False
     sounded: bool = False
     worked: bool = False
+    called: bool = False
     last_at: float = 0.0
     cancelled_at: float | None = None
     words: dict[str, Words] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """Everything that one connection's conversation consists of: the books that the rules read and write.
 
 State that dies together lives in one object. The rules are functions over it, one file for each concern:
-``turns`` (the user), ``answering`` (the model), ``patience`` (nobody), ``carry`` (the next connection).
+``turns`` (the user), ``answering`` (the model), ``calling`` (its tools), ``patience`` (nobody), ``carry``
+(the next connection).
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from voice_agent.dialogue.answers import Answer, Answers
 from voice_agent.dialogue.calls import ToolCalls
 from voice_agent.dialogue.carried import Onset
+from voice_agent.dialogue.manners import MannersOf
 from voice_agent.dialogue.memory import AgentLine, Memory, heard_words
 from voice_agent.dialogue.playout import Playout, Utterance
 from voice_agent.dialogue.questions import Questions
@@ -35,9 +37,12 @@ class Books:
     ``asked_again``: the turn in which an answer was asked for a second time.
     """
 
-    def __init__(self, provider: Provider, settings: SessionSettings, turn: int, memory: Memory) -> None:
+    def __init__(
+        self, provider: Provider, settings: SessionSettings, turn: int, memory: Memory, manners: MannersOf
+    ) -> None:
         self.provider = provider
         self.settings = settings
+        self.manners = manners
         self.turn = turn
         self.memory = memory
         self.connection = memory.new_connection()

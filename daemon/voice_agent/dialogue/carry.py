@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from voice_agent.dialogue import calling
 from voice_agent.dialogue.books import Books
 from voice_agent.dialogue.carried import Carried
 from voice_agent.dialogue.memory import heard_words
@@ -40,6 +41,7 @@ def hand_over(books: Books, at: Moment, *, healthy: bool) -> Carried:
     carried = _obligations(books, Carried(books.turn), at, facts, healthy=healthy)
     if not carried.attempts:
         facts += _cut_off(books)
+    calling.hand_over(books)
     sounding = _sounding(books)
     facts += [books.said(utterance, at.played) for utterance in sounding if utterance.end <= at.played]
     return replace(

@@ -9,18 +9,21 @@ playout positions in each ``Moment``. There are no timers: ``deadline`` says whe
 A connection *stands by* until ``go_live``: it is introduced, and nothing else. Then it is told what was said
 before it (``Memory``) and what it has to make good (``Carried``). ``leave`` says what the next one has to.
 
-Rules of this file. It only hands out: what to do is decided in ``turns``, ``answering``, ``patience``,
-``restore`` and ``carry``, over the state in ``books``. No function waits, reads a clock or raises because of
-what a server sent. What dies with a connection lives in one ``Dialogue``, which is thrown away with it.
+Rules of this file. It only hands out: what to do is decided in ``turns``, ``answering``, ``calling``,
+``patience``, ``restore`` and ``carry``, over the state in ``books``. No function waits, reads a clock or
+raises because of what a server sent. What dies with a connection lives in one ``Dialogue``, which is thrown
+away with it.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
 
-from voice_agent.dialogue import answering, carry, patience, turns
+from voice_agent.dialogue import answering, calling, carry, patience, turns
 from voice_agent.dialogue.books import Books
 from voice_agent.dialogue.carried import Carried
 from voice_agent.dialogue.duplicates import Duplicates
+from voice_agent.dialogue.manners import MannersOf, plain
 from voice_agent.dialogue.memory import Memory
 from voice_agent.dialogue.restore import Restoration
 from voice_agent.dialogue.values import (
@@ -56,6 +59,7 @@ from voice_agent.realtime.events import (
     SpeechStopped,
     TextDelta,
     TextDone,
+    ToolSpec,
     TranscriptDelta,
     TranscriptDone,
     TranscriptionCompleted,
@@ -70,6 +74,7 @@ from voice_agent.realtime.providers import (
     cause_of,
     judge,
     session_update,
+    tools_update,
     under_pressure,
 )
 
@@ -95,18 +100,26 @@ class State(Enum):
 class Dialogue:
     """Takes server events, tool outcomes and moments; returns commands.
 
-    ``quiet_since``: since when nothing is spoken, sounding or owed (monotonic seconds); ``None`` otherwise.
+    ``quiet_since``: since when nothing is spoken, sounding, owed or at work (monotonic seconds); ``None``
+    otherwise.
     """
 
     def __init__(
-        self, provider: Provider, settings: SessionSettings, *, turn: int = 0, memory: Memory | None = None
+        self,
+        provider: Provider,
+        settings: SessionSettings,
+        *,
+        turn: int = 0,
+        memory: Memory | None = None,
+        manners: MannersOf = plain,
     ) -> None:
         self.deadline: float | None = None
         self.quiet_since: float | None = None
         self._memory = Memory() if memory is None else memory
-        self._books = Books(provider, settings, turn, self._memory)
+        self._books = Books(provider, settings, turn, self._memory, manners)
         self._restoration = Restoration(provider.history, self._memory)
         self._duplicates = Duplicates()
+        self._declared = settings.tools
         self._flips = 0
         self._left = False
 
@@ -123,7 +136,8 @@ class Dialogue:
             return State.LISTENING
         if books.playout:
             return State.SPEAKING
-        owed = books.awaited or books.requests.pending or books.calls.pending or books.questions.resent
+        asked = books.awaited or books.requests.pending or books.questions.resent
+        owed = asked or books.calls.awaited_in(books.turn)
         return State.THINKING if owed or books.under_way() else State.IDLE
 
     # -------------------------------------------------------------------------------------- inputs
@@ -143,10 +157,15 @@ class Dialogue:
         return [*self._react(event, at), *self._settle(at)]
 
     def tool_finished(self, outcome: ToolOutcome, at: Moment) -> Sequence[Command]:
-        """Deliver a tool's answer; ask for speech when it was the last of its batch in this turn."""
+        """Deliver a tool's answer; one that comes after ``leave`` is for the next connection to know."""
         if self._left:
-            return []
-        return [*answering.deliver(self._books, outcome), *self._settle(at)]
+            return calling.remember_late(self._books, outcome)
+        return [*calling.deliver(self._books, outcome, at.now), *self._settle(at)]
+
+    def redeclare(self, tools: tuple[ToolSpec, ...], at: Moment) -> Sequence[Command]:
+        """From now on the model has these tools; a session that was told otherwise is told so."""
+        self._books.settings = replace(self._books.settings, tools=tools)
+        return [] if self._left else [*self._declaration(), *self._settle(at)]
 
     def hush(self, at: Moment) -> Sequence[Command]:
         """The user wants silence: a button says it, not speech."""
@@ -223,6 +242,7 @@ class Dialogue:
         """Introduce ourselves; then obey the rates that the server states. Yandex may confirm twice."""
         books = self._books
         if isinstance(event, SessionCreated):
+            self._declared = books.settings.tools
             update = session_update(books.provider, books.settings)
             return [Send(SessionUpdate(event_id=SESSION_UPDATE_ID, session=update.session))]
         rate_in, rate_out = effective_rates(event.session)
@@ -237,7 +257,15 @@ class Dialogue:
         cut = books.playout.take_all() if granted.output_rate != books.output_rate else []
         told = [Tell(books.said(utterance, at.played)) for utterance in cut]  # a new rate, a new playout
         books.granted = granted
-        return [*told, granted]
+        return [*told, granted, *self._declaration()]
+
+    def _declaration(self) -> Sequence[Command]:
+        """Tell a confirmed session which tools there are, if it was told otherwise."""
+        books = self._books
+        if books.granted is None or self._declared == books.settings.tools:
+            return []
+        self._declared = books.settings.tools
+        return [Send(tools_update(books.provider, books.settings))]
 
     def _weigh(self, error: ErrorDetail, at: Moment) -> Sequence[Command]:
         books = self._books
@@ -277,7 +305,7 @@ class Dialogue:
         if books.free() and (request := books.requests.next_request(books.turn, now=at.now)):
             commands.append(Send(request))
         self.deadline = patience.deadline(books, at)
-        if self.state is not State.IDLE:
+        if self.state is not State.IDLE or books.calls.pending:
             self.quiet_since = None
         elif self.quiet_since is None:
             self.quiet_since = at.now

@@ -5,7 +5,7 @@
     no progress in one   30 s  -> cancel it;           5 s later                     -> abandon
     the same in an old one, while the user waits for a new one
                           5 s  -> cancel it;           5 s later                     -> forget it
-    a tool is at work    60 s  -> answer for it
+    a tool is at work    its time limit and 5 s more                                 -> answer for it
     requests refused     4 or 5 times in a row                                       -> abandon
 
 The remedy is told as ``Stuck``. An abandoned connection hands its open questions on to the next one. Slow is
@@ -15,11 +15,10 @@ arrives of a response is progress.
 
 from collections.abc import Iterator
 
-from voice_agent.dialogue import answering
+from voice_agent.dialogue import calling
 from voice_agent.dialogue.answers import Answer
 from voice_agent.dialogue.books import Books
-from voice_agent.dialogue.calls import PATIENCE_S as TOOL_S
-from voice_agent.dialogue.values import Abandon, AnswerFailed, Command, Moment, Send, Stuck, Tell, ToolOutcome
+from voice_agent.dialogue.values import Abandon, AnswerFailed, Command, Moment, Send, Stuck, Tell
 from voice_agent.errors import Cause, ConnectionLost
 from voice_agent.formats import samples_to_s
 from voice_agent.realtime.events import CancelResponse, CommitAudio
@@ -42,8 +41,6 @@ OLD_S = 5.0
 CANCELLED_S = 5.0
 """From our cancel to ``response.done``."""
 
-LATE = '{"error": "the tool gave no answer in time"}'
-
 MIN_NAP_S = 0.02
 """``deadline`` is never nearer than this: the playout position moves in blocks of about 10 ms."""
 
@@ -53,9 +50,7 @@ def heal(books: Books, at: Moment) -> Iterator[Command]:
     yield from _endless_speech(books, at)
     yield from _missing_answer(books, at)
     yield from _stalled_answers(books, at)
-    for call in books.calls.overdue(at.now):
-        yield Tell(Stuck(call.turn, "tool", "answered"))
-        yield from answering.deliver(books, ToolOutcome(call.call_id, LATE, "timeout", seconds=TOOL_S))
+    yield from calling.answer_for(books, books.calls.overdue(at.now), at.now)
     if (resent := books.questions.take_unheard(at.now)) is not None:
         yield Tell(AnswerFailed(resent.turn, "unheard", "the server heard nobody in what was sent again"))
 

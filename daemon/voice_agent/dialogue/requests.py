@@ -2,7 +2,8 @@
 
 A server makes one response at a time. Asking while it makes another is refused, and servers also start
 responses by themselves when the user stops speaking, so a request can lose a race. The request stays
-*wanted* until it is granted or its turn is over.
+*wanted* until it is granted or its turn is over. A response that begins is taken for the one that was asked
+for; if a refusal of that request follows, it was another, and the request is wanted again.
 """
 
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class ResponseRequests:
 
     def __init__(self) -> None:
         self._asked: _Asked | None = None
+        self._granted: _Asked | None = None
         self._astray: _Asked | None = None
         self._wanted_for: int | None = None
         self._not_before = 0.0
@@ -96,6 +98,7 @@ class ResponseRequests:
         be on its way, and be granted later.
         """
         asked, self._asked = self._asked, None
+        self._granted = asked if awaited is None else None
         self._busy = self._rejected = 0
         if asked is None and awaited is None:
             asked, self._astray = self._astray, None
@@ -106,12 +109,12 @@ class ResponseRequests:
 
     def was_refused(self, event_id: str | None, *, busy: bool, now: float) -> bool:
         """Whether the refusal concerns our request. ``busy``: the server was making another response."""
-        asked = self._asked
+        asked = self._asked or (self._granted if busy else None)
         if self._astray is not None and event_id == self._astray.event_id:
             self._astray = None
         if asked is None or not (event_id == asked.event_id or (busy and not event_id)):
             return False
-        self._asked = None
+        self._asked = self._granted = None
         self._busy += busy
         self._rejected += not busy
         if self._wanted_for is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from voice_agent.dialogue import calling
 from voice_agent.dialogue.answers import keep_recent
 from voice_agent.dialogue.books import Awaited, Books
 from voice_agent.dialogue.memory import UserLine
@@ -35,6 +36,7 @@ def begin_turn(books: Books, event: SpeechStarted, at: Moment) -> Sequence[Comma
     books.questions.begin(event, books.turn, at)
     books.user_speaks, books.hushed = True, False
     commands.append(Tell(TurnStarted(books.turn, interrupts)))
+    commands += calling.give_up(books, at.now)
     if books.early_stop is not None and books.early_stop.item_id == event.item_id:
         commands += end_speech(books, books.early_stop, at)
     books.early_stop = None
@@ -51,7 +53,7 @@ def hush(books: Books, at: Moment) -> Sequence[Command]:
     books.questions.settle(books.turn)
     cut, commands = _cut(books, at, cancels=True)
     books.awaited, books.hushed = None, True
-    return [*commands, *_silenced(books, cut, at.played)]
+    return [*commands, *calling.give_up(books, at.now), *_silenced(books, cut, at.played)]
 
 
 def _cut(books: Books, at: Moment, *, cancels: bool) -> tuple[list[Utterance], list[Command]]:

@@ -64,9 +64,10 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class RunTool:
-    """Run a tool and report its ``ToolOutcome``."""
+    """Run a tool and report its ``ToolOutcome``. ``lasting``: not even the end of the connection cuts it."""
 
     call: ToolCall
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

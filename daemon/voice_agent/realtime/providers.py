@@ -204,6 +204,19 @@ def session_update(provider: Provider, settings: SessionSettings) -> SessionUpda
     )
 
 
+TOOLS_ID = "tools"
+"""Names the event that changes the tools in an error that refuses it."""
+
+
+def tools_update(provider: Provider, settings: SessionSettings) -> SessionUpdate:
+    """A ``session.update`` that changes the tools and nothing else: everywhere it is a patch."""
+    session = SessionConfig(
+        type="realtime" if provider.session_type else UNSET,
+        tools=[*settings.tools, *_server_tools(provider, settings)],
+    )
+    return SessionUpdate(event_id=TOOLS_ID, session=session)
+
+
 PROBE_ID = "probe"
 """Names the probe in an error that refuses it: a refusal proves life as well as a confirmation does."""
 
