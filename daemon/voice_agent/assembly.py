@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from voice_agent.audio.cues import Cues, language_of
+from voice_agent.audio.cues import Cues, Language, language_of
 from voice_agent.audio.mixer import Mixer
 from voice_agent.budget import Budget
 from voice_agent.config import Config
@@ -18,8 +18,9 @@ from voice_agent.storage import state_directory
 from voice_agent.tools.base import Tool, Toolbox
 from voice_agent.tools.clock import clock_tool
 from voice_agent.tools.volume import Fixed, Loudness, volume_tool
-from voice_agent.tools.weather import WeatherService, weather_tool
+from voice_agent.tools.weather import Home, Units, WeatherService, weather_tool
 from voice_agent.wire import Endpoint
+from voice_agent.wire.resolver import SYSTEM
 
 MIB = 1024 * 1024
 CONTROL_SOCKET = "control"
@@ -77,10 +78,24 @@ def settings_for(config: Config, tools: tuple[ToolSpec, ...]) -> SessionSettings
 
 def toolbox_for(config: Config, device: Loudness | None = None) -> Toolbox:
     """The tools that the operator has enabled; ``device`` is what they may turn."""
-    weather = config.tools.weather
-    service = WeatherService(weather.geocoding_url, weather.forecast_url, weather.timeout_s)
-    known: tuple[Tool, ...] = (weather_tool(service), clock_tool(), volume_tool(device or Fixed()))
+    known: tuple[Tool, ...] = (weather_for(config), clock_tool(), volume_tool(device or Fixed()))
     return Toolbox(tool for tool in known if tool.name in config.tools.enabled)
+
+
+def weather_for(config: Config) -> Tool:
+    """The tool that knows the weather, in the language and the units of this device."""
+    wanted = config.tools.weather
+    service = WeatherService(wanted.geocoding_url, wanted.forecast_url, wanted.timeout_s, SYSTEM)
+    american = "en-us" in (tag.lower().replace("_", "-") for tag in config.session.languages)
+    units: Units = "imperial" if american else "metric"
+    units = units if wanted.units == "auto" else wanted.units
+    return weather_tool(service, Home(language_for(config), units, wanted.home.strip()))
+
+
+def language_for(config: Config) -> Language:
+    """What this device speaks."""
+    wanted, session = config.cues.language, config.session
+    return language_of(session.languages, session.instructions) if wanted == "auto" else wanted
 
 
 def memory_for(config: Config) -> Memory:
@@ -99,10 +114,9 @@ def cues_for(config: Config) -> Cues | None:
     """The daemon's own sounds, if they are wanted."""
     if not config.cues.enabled:
         return None
-    wanted, session = config.cues, config.session
-    language = language_of(session.languages, session.instructions)
+    wanted = config.cues
     return Cues(
-        language if wanted.language == "auto" else wanted.language,
+        language_for(config),
         quiet=wanted.quiet,
         folder=Path(wanted.folder) if wanted.folder else None,
     )

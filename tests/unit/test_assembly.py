@@ -15,6 +15,7 @@ from voice_agent.assembly import (
     settings_for,
     spread_for,
     toolbox_for,
+    weather_for,
 )
 from voice_agent.credentials import Secret
 from voice_agent.realtime.providers import History
@@ -180,3 +181,22 @@ def test_only_enabled_tools_are_offered() -> None:
     assert everything == ["get_weather", "get_time", "set_volume"]
     some = toolbox_for(parsed('[tools]\nenabled = ["get_time"]\n')).specs()
     assert [spec.name for spec in some] == ["get_time"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "language", "units"),
+    [
+        ("", "en", "metric"),
+        ('[session]\nlanguages = ["en-US"]\n', "en", "imperial"),
+        ('[session]\nlanguages = ["ru-RU", "en_us"]\n', "ru", "imperial"),
+        ('[session]\nlanguages = ["en-US"]\n[tools.weather]\nunits = "metric"\n', "en", "metric"),
+        ('[tools.weather]\nunits = "imperial"\n[cues]\nlanguage = "ru"\n', "ru", "imperial"),
+        ('[session]\ninstructions = "Ты голосовой помощник."\n', "ru", "metric"),
+    ],
+)
+def test_the_weather_is_told_in_the_devices_language_and_units(
+    settings: str, language: str, units: str
+) -> None:
+    handler = weather_for(parsed(settings)).handler
+    home = handler.__self__._home  # type: ignore[attr-defined]
+    assert (home.language, home.units) == (language, units)
