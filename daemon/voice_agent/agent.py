@@ -20,6 +20,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from time import monotonic
@@ -53,7 +54,8 @@ from voice_agent.herald import Herald
 from voice_agent.ports import Ports
 from voice_agent.realtime.providers import Provider, SessionSettings, probe
 from voice_agent.reconnect import Reconnect
-from voice_agent.session import Connection, Session, SessionStatistics
+from voice_agent.seams import Connection
+from voice_agent.session import Session, SessionStatistics
 from voice_agent.sessions import Sessions
 from voice_agent.storage import Store, state_directory
 from voice_agent.supervision import Supervisor, forever
@@ -98,7 +100,9 @@ class Agent:
         self._on_status = on_status
         self._provider: Provider = provider_for(config)
         self._tools: Toolbox = toolbox_for(config, self)
-        self._settings: SessionSettings = settings_for(config, self._tools.specs())
+        self._tools.on_change = self._redeclare
+        self._settings: SessionSettings = settings_for(config, ())
+        self._group = asyncio.TaskGroup()
         self._memory = memory_for(config)
         self.counters = Counters(self._tools.names)
         self.budget = budget_for(config)
@@ -171,7 +175,7 @@ class Agent:
     async def run(self) -> None:
         """Keep everything alive."""
         with self.supervisor.watching(*vitals(self.ports, self.sessions, self._tools)):
-            async with asyncio.TaskGroup() as group:
+            async with self._group as group:
                 group.create_task(forever("devices", self.ports.devices.run()))
                 group.create_task(forever("ear", self.ports.ear.run()))
                 group.create_task(forever("sessions", self.sessions.run()))
@@ -216,13 +220,23 @@ class Agent:
     def _make(self, connection: Connection) -> Session:
         return Session(
             connection,
-            Dialogue(self._provider, self._settings, memory=self._memory),
+            self._dialogue(),
             self.ports,
             self._tools,
             self.observe,
             Heartbeat(now=monotonic()),
             probe=probe(self._provider, self._settings),
+            errands=self._group,
         )
+
+    def _dialogue(self) -> Dialogue:
+        """Each connection is told of the tools that there are by then."""
+        settings = replace(self._settings, tools=self._tools.specs())
+        return Dialogue(self._provider, settings, memory=self._memory, manners=self._tools.manners)
+
+    def _redeclare(self) -> None:
+        if self.session:
+            self.session.redeclare()
 
     def observe(self, fact: Fact) -> None:
         """Tell a fact to everybody who should know."""

@@ -19,10 +19,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from voice_agent.dialogue import (
     Abandon,
+    CancelTool,
     Carried,
     Command,
     Dialogue,
@@ -30,7 +31,6 @@ from voice_agent.dialogue import (
     Finish,
     Granted,
     Moment,
-    Outcome,
     Play,
     RunTool,
     Send,
@@ -44,6 +44,7 @@ from voice_agent.formats import BYTES_PER_SAMPLE
 from voice_agent.heartbeat import Dead, Heartbeat, HeartbeatStatistics, Ping, Probe
 from voice_agent.realtime.codec import decode_server, encode
 from voice_agent.realtime.events import AppendAudio, ClientEvent
+from voice_agent.seams import AudioPorts, Connection, Reader, Toolbox
 from voice_agent.supervision import Vital, forever
 
 HANDSHAKE_TIMEOUT_S = 15.0
@@ -59,88 +60,6 @@ ALARM_LIMIT_S = 5.0
 """A deadline may be missed by this much."""
 
 
-class Speaker(Protocol):
-    """The playout, as far as a session is concerned."""
-
-    def play(self, pcm: bytes, *, starts: bool = False) -> None:
-        """Append whole samples."""
-
-    def finish(self) -> None:
-        """What was played last is complete."""
-
-    def silence(self) -> None:
-        """Stop sounding now; forget what is queued."""
-
-    def positions(self) -> tuple[int, int]:
-        """``(queued, played)`` sample positions."""
-
-
-class Chunk(Protocol):
-    """A piece of captured sound."""
-
-    @property
-    def pcm(self) -> bytes:
-        """Whole samples."""
-
-
-class Reader(Protocol):
-    """The right to take captured sound; it goes from one live session to the next."""
-
-    def take(self) -> Chunk | None:
-        """The next piece, if there is one and the right has not gone."""
-
-    async def wait(self) -> None:
-        """Until there is something to take; for ever if the right has gone."""
-
-
-class Ear(Protocol):
-    """The captured sound on its way to the server, as far as a session is concerned."""
-
-    @property
-    def position(self) -> int:
-        """Position after the last sample taken."""
-
-    def listen(self) -> Reader:
-        """Become the one reader."""
-
-
-class AudioPorts(Protocol):
-    """The devices. They outlive sessions."""
-
-    @property
-    def speaker(self) -> Speaker:
-        """What plays now."""
-
-    @property
-    def ear(self) -> Ear:
-        """What listens now."""
-
-    def retune(self, input_rate: int, output_rate: int) -> None:
-        """From now on, frames and samples are at these rates (Hz)."""
-
-
-class Toolbox(Protocol):
-    """Runs tools; every failure is an outcome."""
-
-    async def run(self, name: str, arguments: str) -> tuple[str, Outcome]:
-        """The answer for the model and how the call ended, within the tool's time limit."""
-
-
-class Connection(Protocol):
-    """An open socket. ``on_pong`` is told the payload of each pong."""
-
-    on_pong: Callable[[bytes], None]
-
-    async def send(self, frame: bytes) -> None:
-        """Send one frame."""
-
-    async def ping(self, payload: bytes) -> bool:
-        """Send a protocol ping; whether it went out."""
-
-    async def receive(self) -> str | bytes:
-        """The next frame; raises a ``SessionError`` when there will be none."""
-
-
 class SessionStatistics(NamedTuple):
     """A snapshot of one session's counters. Samples are at the session's input and output rate."""
 
@@ -153,7 +72,11 @@ class SessionStatistics(NamedTuple):
 
 
 class Session:
-    """Runs until the connection ends; ``run`` then raises the reason, a ``SessionError``."""
+    """Runs until the connection ends; ``run`` then raises the reason, a ``SessionError``.
+
+    ``errands``: where tools run, as some of them must not be cut by the end of the connection; without it,
+    all are.
+    """
 
     def __init__(
         self,
@@ -165,6 +88,7 @@ class Session:
         heartbeat: Heartbeat,
         *,
         probe: ClientEvent,
+        errands: asyncio.TaskGroup | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._connection = connection
@@ -190,6 +114,9 @@ class Session:
         self._left = False
         self._reason: SessionError | None = None
         self._tasks = asyncio.TaskGroup()
+        self._errands = errands or self._tasks
+        self._cancellable: dict[str, asyncio.Task[None]] = {}
+        self._over = False
         self._writing: dict[str, float] = {}
         self._began = 0  # where in the captured sound this session went live
         self._taken = 0  # samples taken since
@@ -251,11 +178,16 @@ class Session:
             "alarm": self._alarm(),
             "heartbeat": self._pulse(),
         }
-        async with self._tasks:
-            for name, part in parts.items():
-                self._tasks.create_task(forever(name, part))
-            self._tasks.create_task(self._handshake())
-            self._tasks.create_task(self._end())
+        try:
+            async with self._tasks:
+                for name, part in parts.items():
+                    self._tasks.create_task(forever(name, part))
+                self._tasks.create_task(self._handshake())
+                self._tasks.create_task(self._end())
+        finally:
+            self._over = True
+            for tool in self._cancellable.values():
+                tool.cancel()
 
     # --------------------------------------------------------------------------------- taking turns
 
@@ -267,6 +199,7 @@ class Session:
         self._began = self._audio.ear.position
         self._live.set()
         self._carry_out(self._dialogue.go_live(self._moment(), carried))
+        self.redeclare()
 
     def leave(self, *, healthy: bool = False) -> Carried:
         """Hear and speak no more: what the next session has to make good. ``healthy``: nothing was lost."""
@@ -275,6 +208,10 @@ class Session:
         for fact in carried.facts:
             self._observe(fact)
         return carried
+
+    def redeclare(self) -> None:
+        """The tools may have changed: the model has those that the toolbox has now."""
+        self._carry_out(self._dialogue.redeclare(self._tools.specs(), self._moment()))
 
     def hush(self) -> None:
         """Fall silent, and forget what is still owed: somebody has pressed a button."""
@@ -369,9 +306,20 @@ class Session:
                         raise ConnectionLost(text, cause=Cause.SILENT)
             await asyncio.sleep(max(self._heartbeat.deadline - self._clock(), 0.0))
 
+    def _see_to_tool(self, command: RunTool | CancelTool) -> None:
+        """A tool runs in a task of its own; once the connection has ended, none is begun."""
+        match command:
+            case RunTool(call, lasting) if not self._over:
+                task = self._errands.create_task(self._run_tool(call))
+                if not lasting:
+                    self._cancellable[call.call_id] = task
+            case CancelTool(call_id) if call_id in self._cancellable:
+                self._cancellable.pop(call_id).cancel()
+
     async def _run_tool(self, call: ToolCall) -> None:
         started = self._clock()
         output, outcome = await self._tools.run(call.name, call.arguments)
+        self._cancellable.pop(call.call_id, None)
         finished = ToolOutcome(call.call_id, output, outcome, self._clock() - started)
         self._carry_out(self._dialogue.tool_finished(finished, self._moment()))
 
@@ -395,8 +343,8 @@ class Session:
                     self._post(event)
                 case Tell(fact):
                     self._observe(fact)
-                case RunTool(call):
-                    self._tasks.create_task(self._run_tool(call))
+                case RunTool() | CancelTool():
+                    self._see_to_tool(command)
                 case Granted():
                     self._obey(command)
                 case Abandon(error):

@@ -23,7 +23,8 @@ from voice_agent.dialogue import Carried
 from voice_agent.errors import Cause, ConnectionLost, SessionError, Unauthorized
 from voice_agent.lifetime import Lifetime, Step
 from voice_agent.reconnect import Reconnect, Retry
-from voice_agent.session import Connection, Session
+from voice_agent.seams import Connection
+from voice_agent.session import Session
 
 LOOK_S = 0.5
 """How often a live session is looked at: renewal, parking and the allowance are not in a hurry."""

@@ -14,13 +14,16 @@ from voice_agent.dialogue import (
     AnswerFailed,
     Dialogue,
     Fact,
+    Manners,
     Memory,
     Outcome,
     Play,
     ServerFault,
     Silence,
     Silenced,
+    ToolAnswered,
 )
+from voice_agent.dialogue.memory import ToolLine
 from voice_agent.errors import Cause, ConnectionLost, SessionError, Unauthorized
 from voice_agent.heartbeat import Heartbeat
 from voice_agent.realtime.codec import encode
@@ -35,6 +38,7 @@ from voice_agent.realtime.events import (
     SessionCreated,
     SessionUpdated,
     SpeechStarted,
+    ToolSpec,
 )
 from voice_agent.realtime.providers import OPENAI, PROBE_ID, SessionSettings, probe
 from voice_agent.session import Session
@@ -146,27 +150,47 @@ class Ports:
 
 
 class Tools:
-    """A tool that answers when the test lets it."""
+    """Tools that answer when the test lets them. One of them, ``unlock``, is not to be cut."""
 
     def __init__(self) -> None:
         self.ran: deque[tuple[str, str]] = deque()
+        self.cut: list[str] = []
         self.answer = asyncio.Event()
+        self.names: tuple[str, ...] = ()
+
+    def specs(self) -> tuple[ToolSpec, ...]:
+        return tuple(ToolSpec(name=name) for name in self.names)
+
+    def manners(self, name: str) -> Manners:
+        return Manners(cancellable=name != "unlock", parallel=name != "unlock")
 
     async def run(self, name: str, arguments: str) -> tuple[str, Outcome]:
         self.ran.append((name, arguments))
-        await self.answer.wait()
+        try:
+            await self.answer.wait()
+        except asyncio.CancelledError:
+            self.cut.append(name)
+            raise
         return '{"temperature_c": -3}', "ok"
 
 
 class World:
-    """A running session and everything around it."""
+    """A running session and everything around it; ``outlived`` by its errands."""
 
-    def __init__(self, heartbeat: Heartbeat | None = None, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        heartbeat: Heartbeat | None = None,
+        clock: Callable[[], float] | None = None,
+        *,
+        outlived: bool = False,
+    ) -> None:
         self.line, self.ports, self.tools = Line(), Ports(), Tools()
         self.facts: list[Fact] = []
         self.ready = 0
         self.goes_live = True
-        dialogue = Dialogue(OPENAI, SessionSettings(), memory=Memory())
+        self.memory = Memory()
+        self.errands = asyncio.TaskGroup()
+        dialogue = Dialogue(OPENAI, SessionSettings(), memory=self.memory, manners=self.tools.manners)
         self.session = Session(
             self.line,
             dialogue,
@@ -175,6 +199,7 @@ class World:
             self.facts.append,
             heartbeat or Heartbeat(now=self.ports.model.now),
             probe=probe(OPENAI, SessionSettings()),
+            errands=self.errands if outlived else None,
             clock=clock or (lambda: self.ports.model.now),
         )
         self.session.on_ready = self._count_ready
@@ -472,6 +497,96 @@ async def test_a_tool_is_run_and_its_answer_goes_back(world: World) -> None:
     assert output["item"]["output"] == '{"temperature_c": -3}'
     await world.line.until_sent("response.create")
     assert list(world.tools.ran) == [("get_weather", '{"city":"Oslo"}')]
+
+
+def calls(*names: str) -> list[ServerEvent]:
+    """A response that calls these tools."""
+    items = [Item(id=f"i{n}", type="function_call", name=n, call_id=n, arguments="{}") for n in names]
+    return [
+        ResponseCreated(response=ResponseInfo(id="r")),
+        *(OutputItemDone(response_id="r", item=item) for item in items),
+        ResponseDone(response=ResponseInfo(id="r", status="completed")),
+    ]
+
+
+@play
+async def test_who_speaks_over_a_tool_ends_it_at_once(world: World) -> None:
+    await world.session.wait_ready()
+    world.line.says(*calls("get_weather"))
+    await world.until(lambda: bool(world.tools.ran))
+    world.line.says(SpeechStarted())
+    output = await world.line.until_sent("conversation.item.create")
+    assert "cancelled" in output["item"]["output"]
+    await world.until(lambda: world.tools.cut == ["get_weather"])
+    world.tools.answer.set()
+    assert [fact.outcome for fact in world.facts if isinstance(fact, ToolAnswered)] == ["cancelled"]
+
+
+def test_a_lost_connection_cuts_only_the_tools_that_may_be_cancelled() -> None:
+    async def run() -> World:
+        world = World(outlived=True)
+        async with world.errands:
+            running = asyncio.create_task(world.session.run())
+            world.line.says(SessionCreated(), SessionUpdated())
+            await world.session.wait_ready()
+            world.line.says(*calls("get_weather", "unlock"))
+            await world.until(lambda: len(world.tools.ran) == 2)
+            world.line.breaks(ConnectionLost("gone"))
+            (error,) = await _ended(running)
+            assert isinstance(error, ConnectionLost)
+            await world.until(lambda: world.tools.cut == ["get_weather"])
+            world.session.leave()
+            world.tools.answer.set()
+        return world
+
+    world = asyncio.run(run())
+    assert world.tools.cut == ["get_weather"]
+    assert [fact.name for fact in world.facts if isinstance(fact, ToolAnswered)] == ["unlock"]
+    assert [line.text for line in world.memory if isinstance(line, ToolLine)] == ['{"temperature_c": -3}']
+
+
+def test_when_the_connection_has_ended_no_tool_is_begun_that_waited() -> None:
+    async def run() -> World:
+        world = World(outlived=True)
+        async with world.errands:
+            running = asyncio.create_task(world.session.run())
+            world.line.says(SessionCreated(), SessionUpdated())
+            await world.session.wait_ready()
+            second = Item(id="2", type="function_call", name="unlock", call_id="2", arguments='{"again":1}')
+            world.line.says(*calls("unlock"), OutputItemDone(response_id="r", item=second))
+            await world.until(lambda: world.session.statistics().events == 6)
+            world.line.breaks(ConnectionLost("gone"))
+            await _ended(running)
+            world.tools.answer.set()
+        return world
+
+    assert list(asyncio.run(run()).tools.ran) == [("unlock", "{}")]
+
+
+@play
+async def test_the_model_is_told_when_there_are_other_tools(world: World) -> None:
+    await world.session.wait_ready()
+    world.tools.names = ("lamp_on",)
+    world.session.redeclare()
+    await world.until(lambda: len([e for e in world.line.sent if e["type"] == "session.update"]) == 2)
+    update = await world.line.until_sent("session.update")
+    assert update["session"] == {"type": "realtime", "tools": [{"type": "function", "name": "lamp_on"}]}
+
+
+def test_tools_that_changed_while_a_session_stood_by_are_told_when_it_goes_live() -> None:
+    async def run() -> None:
+        world = World()
+        world.goes_live = False
+        running = asyncio.create_task(world.session.run())
+        world.line.says(SessionCreated(), SessionUpdated())
+        await world.session.wait_ready()
+        world.tools.names = ("lamp_on",)
+        world.session.go_live(None)
+        await world.until(lambda: len([e for e in world.line.sent if e["type"] == "session.update"]) == 2)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(run())
 
 
 @play

@@ -17,10 +17,11 @@ from voice_agent.errors import Cause, ConnectFailed, ConnectionLost, SessionErro
 from voice_agent.heartbeat import Heartbeat
 from voice_agent.lifetime import Lifetime
 from voice_agent.realtime.codec import encode
-from voice_agent.realtime.events import ServerEvent, SessionCreated, SessionUpdated, SpeechStarted
+from voice_agent.realtime.events import ServerEvent, SessionCreated, SessionUpdated, SpeechStarted, ToolSpec
 from voice_agent.realtime.providers import OPENAI, SessionSettings, probe
 from voice_agent.reconnect import Reconnect, Temper
-from voice_agent.session import Connection, Session
+from voice_agent.seams import Connection
+from voice_agent.session import Session
 from voice_agent.sessions import Exhausted, Live, Lost, News, Parked, Sessions
 
 RATE = 24_000
@@ -140,6 +141,9 @@ class House:
 
     def positions(self) -> tuple[int, int]:
         return self.model.queued, self.model.played
+
+    def specs(self) -> tuple[ToolSpec, ...]:
+        return ()
 
     async def run(self, _name: str, _arguments: str) -> tuple[str, Outcome]:
         raise AssertionError("no tool is called here")
