@@ -104,7 +104,7 @@ class Agent:
         self._settings: SessionSettings = settings_for(config, ())
         self._group = asyncio.TaskGroup()
         self._memory = memory_for(config)
-        self.counters = Counters(self._tools.names)
+        self.counters = Counters(self._tools)
         self.budget = budget_for(config)
         self.supervisor = Supervisor(on_look=on_look)
         self._page = Exposition(self.snapshot).page

@@ -56,7 +56,7 @@ def vitals(ports: Ports, sessions: Sessions, tools: Toolbox) -> Iterator[Vital]:
     yield Vital("devices", lambda: ports.devices.idle_s, DEVICES_LIMIT_S)
     yield Vital("portaudio", lambda: ports.devices.hanging_s, PORTAUDIO_LIMIT_S)
     yield Vital("conversation", lambda: sessions.overdue_s, CONVERSATION_LIMIT_S)
-    yield Vital("tools", lambda: tools.hanging_s, TOOLS_LIMIT_S)
+    yield Vital("tools", lambda: tools.calls.hanging_s, TOOLS_LIMIT_S)
 
 
 def _age(state: DeviceState, last_callback: float) -> float:

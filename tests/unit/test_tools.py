@@ -2,21 +2,29 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, cast
 
 import pytest
 
 from voice_agent.dialogue import Manners
 from voice_agent.embedded import Script, ServerOptions, running
 from voice_agent.errors import ToolError
-from voice_agent.tools.base import MAX_STRAYS, Answer, Arguments, Tool, Toolbox, text_argument
+from voice_agent.tools.answer import MAX_OUTPUT_CHARS, Answer
+from voice_agent.tools.base import Arguments, Tool, Toolbox, text_argument
+from voice_agent.tools.calls import MAX_RUNNING, MAX_STRAYS
 from voice_agent.tools.clock import clock_tool
 from voice_agent.tools.weather import WeatherService, weather_tool
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+ANY = {"type": "object"}
 
 
 def tool(result: object, *, timeout_s: float = 1.0) -> Tool:
@@ -29,7 +37,7 @@ def tool(result: object, *, timeout_s: float = 1.0) -> Tool:
             await _cancelled()
         return {"result": result, "got": dict(arguments)}
 
-    return Tool("x", "does x", {"type": "object"}, handler, Manners(timeout_s=timeout_s))
+    return Tool("x", "does x", ANY, handler, Manners(timeout_s=timeout_s))
 
 
 async def _cancelled() -> None:
@@ -38,37 +46,194 @@ async def _cancelled() -> None:
     await future
 
 
+def returning(result: object) -> Tool:
+    async def handler(_: Arguments) -> Mapping[str, object]:
+        return cast("Mapping[str, object]", result)
+
+    return Tool("x", "does x", ANY, handler)
+
+
+def plain(work: Callable[[Arguments], Any], *, timeout_s: float = 5.0) -> Tool:
+    return Tool("x", "does x", ANY, work, Manners(timeout_s=timeout_s))
+
+
 def run(box: Toolbox, arguments: str = "{}", name: str = "x") -> tuple[dict[str, Any], bool]:
     answer = asyncio.run(box.run(name, arguments))
     return json.loads(answer.output), answer.ok
+
+
+def outcome(tool: Tool, arguments: str = "{}", name: str = "x") -> tuple[str, str]:
+    """How a call ends, and what the model is told about it."""
+    answer = asyncio.run(Toolbox([tool]).run(name, arguments))
+    return answer.outcome, json.loads(answer.output)["error"]
 
 
 def test_a_tool_gets_its_arguments_and_its_answer_goes_back() -> None:
     assert run(Toolbox([tool(7)]), '{"a": 1}') == ({"result": 7, "got": {"a": 1}}, True)
 
 
+def test_a_tool_without_async_runs_in_a_thread() -> None:
+    seen: list[str] = []
+
+    def work(arguments: Arguments) -> Mapping[str, object]:
+        seen.append(threading.current_thread().name)
+        return {"got": dict(arguments)}
+
+    assert run(Toolbox([plain(work)]), '{"a": 1}') == ({"got": {"a": 1}}, True)
+    assert seen == ["tool-x"]
+
+
+def test_a_callable_object_that_is_asynchronous_is_awaited() -> None:
+    class Handler:
+        async def __call__(self, _: Arguments) -> Mapping[str, object]:
+            return {"a": await asyncio.sleep(0, 1)}
+
+    assert run(Toolbox([plain(Handler())])) == ({"a": 1}, True)
+
+
 @pytest.mark.parametrize(
-    ("box", "arguments", "name", "words"),
+    ("tool", "arguments", "name", "how", "words"),
     [
-        (Toolbox([tool(ToolError("no such city"))]), "{}", "x", "no such city"),
-        (Toolbox([tool(ZeroDivisionError())]), "{}", "x", "ZeroDivisionError"),
-        (Toolbox([tool("hang", timeout_s=0.01)]), "{}", "x", "no answer within 0.01 s"),
-        (Toolbox([tool("cancelled")]), "{}", "x", "x was cancelled"),
-        (Toolbox([tool("long" * 5000)]), "{}", "x", "too long"),
-        (Toolbox([tool(object())]), "{}", "x", "TypeError"),
-        (Toolbox([tool(1)]), "[1]", "x", "not a JSON object"),
-        (Toolbox([tool(1)]), "{", "x", "not a JSON object"),
-        (Toolbox([tool(1)]), "[" * 100_000, "x", "not a JSON object"),
-        (Toolbox([tool(1)]), "{}", "y", "no tool named 'y'; known: x"),
-        (Toolbox([]), "{}", "", "known: none"),
+        (tool(ToolError("no such city")), "{}", "x", "failed", "no such city"),
+        (tool(ZeroDivisionError()), "{}", "x", "crashed", "ZeroDivisionError"),
+        (tool(TimeoutError()), "{}", "x", "timeout", "waited too long"),
+        (tool("hang", timeout_s=0.01), "{}", "x", "timeout", "no answer within 0.01 s"),
+        (tool("cancelled"), "{}", "x", "crashed", "x was cancelled"),
+        (tool(1), "[1]", "x", "invalid", "not a JSON object"),
+        (tool(1), "{", "x", "invalid", "not a JSON object"),
+        (tool(1), "[" * 100_000, "x", "invalid", "not a JSON object"),
+        (tool(1), '{"a":' * 600 + "1" + "}" * 600, "x", "invalid", "not a JSON object"),
+        (tool(1), "{}", "y", "unknown", "no tool named 'y'; known: x"),
+        (tool(1), "{}", "\ud800", "unknown", "no tool named"),
+        (returning({"error": "the bulb is broken"}), "{}", "x", "failed", "the bulb is broken"),
     ],
 )
 def test_every_failure_is_an_answer_that_the_model_can_speak_about(
-    box: Toolbox, arguments: str, name: str, words: str
+    tool: Tool, arguments: str, name: str, how: str, words: str
 ) -> None:
-    output, ok = run(box, arguments, name)
-    assert not ok
-    assert words in output["error"]
+    ended, told = outcome(tool, arguments, name)
+    assert ended == how
+    assert words in told
+
+
+def test_a_box_without_tools_says_so() -> None:
+    output, _ = run(Toolbox([]), name="")
+    assert "known: none" in output["error"]
+
+
+class Evil(Mapping[str, object]):
+    """A result that blows up when it is looked at."""
+
+    def __getitem__(self, _: str) -> object:
+        raise KeyError
+
+    def __iter__(self) -> Iterator[str]:
+        raise SystemExit(3)
+
+    def __len__(self) -> int:
+        return 1
+
+
+CYCLE: dict[str, object] = {}
+CYCLE["again"] = CYCLE
+
+
+@pytest.mark.parametrize(
+    ("rubbish", "words"),
+    [
+        (None, "NoneType"),
+        ("text", "str"),
+        (tool, "function"),
+        ([1], "list"),
+        ({"a": object()}, "object"),
+        ({(1, 2): 3}, "JSON"),
+        ({"a": "\ud800"}, "surrogates"),
+        (CYCLE, "recursion"),
+        (Evil(), "SystemExit"),
+    ],
+)
+def test_rubbish_is_an_answer_too(rubbish: object, words: str) -> None:
+    how, told = outcome(returning(rubbish))
+    assert how == "crashed"
+    assert words in told
+
+
+def test_what_is_no_number_is_null_for_the_model() -> None:
+    result = {"a": float("nan"), "b": float("inf"), 3: MappingProxyType({})}
+    output, ok = run(Toolbox([returning(MappingProxyType({**result, 3: 4}))]))
+    assert (output, ok) == ({"a": None, "b": None, "3": 4}, True)
+
+
+@pytest.mark.parametrize("filling", ["long ", '"', "\x00", "я", "😀", "\\"])
+def test_an_answer_that_is_too_long_is_cut_and_says_so(filling: str) -> None:
+    answer = asyncio.run(Toolbox([returning({"a": filling * 50_000})]).run("x", "{}"))
+    cut = json.loads(answer.output)
+    assert answer.ok
+    assert len(answer.output) <= MAX_OUTPUT_CHARS
+    assert len(cut["text"]) == cut["cut_after_chars"] > 1000
+    assert cut["text"].startswith('{"a":"')
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), MemoryError(), StopIteration()])
+@pytest.mark.parametrize("threaded", [False, True])
+def test_a_tool_that_wants_to_end_the_process_only_ends_itself(
+    error: BaseException, *, threaded: bool
+) -> None:
+    def work(_: Arguments) -> Mapping[str, object]:
+        raise error
+
+    how, told = outcome(plain(work) if threaded else tool(error))
+    assert how == "crashed"
+    assert type(error).__name__ in told or "RuntimeError" in told  # Python's word for StopIteration
+
+
+def test_a_tool_without_end_of_recursion_ends() -> None:
+    def work(arguments: Arguments) -> Mapping[str, object]:
+        return work(arguments)
+
+    assert outcome(plain(work)) == ("crashed", "the tool x failed: RecursionError")
+
+
+def test_the_log_says_where_a_tool_failed_and_nothing_that_was_said(caplog: pytest.LogCaptureFixture) -> None:
+    assert outcome(tool(ValueError("a secret")))[0] == "crashed"
+    (record,) = caplog.records
+    assert re.fullmatch(r"test_tools\.py:\d+", vars(record)["at"])
+    assert "a secret" not in str(vars(record))
+    assert record.exc_info is None
+
+
+def test_a_thread_that_hangs_is_left_behind_and_counted_until_it_ends() -> None:
+    async def scene() -> None:
+        end = threading.Event()
+
+        def work(_: Arguments) -> Mapping[str, object]:
+            end.wait()
+            return {}
+
+        box = Toolbox([plain(work, timeout_s=0.01)])
+        assert (await box.run("x", "{}")).outcome == "timeout"
+        assert (box.calls.running, box.calls.strays) == (0, 1)
+        end.set()
+        async with asyncio.timeout(5):
+            while box.calls.strays:
+                await asyncio.sleep(0)
+
+    asyncio.run(scene())
+
+
+def test_many_calls_at_once_are_refused() -> None:
+    async def scene() -> None:
+        box = Toolbox([tool("hang", timeout_s=60)])
+        calls = [asyncio.create_task(box.run("x", "{}")) for _ in range(MAX_RUNNING)]
+        await asyncio.sleep(0)
+        assert box.calls.running == MAX_RUNNING
+        assert (await box.run("x", "{}")).outcome == "refused"
+        for call in calls:
+            call.cancel()
+        await asyncio.wait(calls)
+        assert box.calls.running == 0
+
+    asyncio.run(scene())
 
 
 def test_a_cancelled_tool_is_cancelled() -> None:
@@ -104,13 +269,13 @@ def test_a_tool_that_will_not_end_is_left_behind_and_too_many_of_them_end_all_ca
     async def scene() -> None:
         deaf = Deaf()
         for _ in range(MAX_STRAYS):
-            assert deaf.box.hanging_s == 0
+            assert deaf.box.calls.hanging_s == 0
             assert "no answer within" in (await deaf.box.run("deaf", "{}")).output
         assert "have not ended" in (await deaf.box.run("deaf", "{}")).output
-        assert deaf.box.hanging_s > 0
+        assert deaf.box.calls.hanging_s > 0
         deaf.end.set()
         async with asyncio.timeout(5):
-            while deaf.box.hanging_s:
+            while deaf.box.calls.hanging_s:
                 await asyncio.sleep(0)
         assert "no answer within" not in (await deaf.box.run("deaf", "{}")).output
         assert deaf.ended == MAX_STRAYS + 1

@@ -1,33 +1,40 @@
-"""A tool as a value, and the box that runs tools so that nothing they do can hurt the conversation.
+"""A tool as a value, and the box in which the model finds them by name, wherever they come from."""
 
-Whatever happens inside a tool (wrong arguments, an exception, no answer in time, an unknown name), the
-model gets a short JSON text that it can speak about: ``{"error": "..."}``. A tool that does not even end when
-it is cancelled is left behind.
-"""
-
-import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from time import monotonic
-from typing import NamedTuple
+from typing import Self
 
 import msgspec
 
-from voice_agent.dialogue import Manners, Outcome
-from voice_agent.errors import ToolError
+from voice_agent.dialogue import Manners
 from voice_agent.realtime.events import ToolSpec
+from voice_agent.tools.answer import Answer, failure
+from voice_agent.tools.calls import Arguments, Callee, Calls, Handler
+from voice_agent.tools.schema import Checker, InvalidArguments
+
+__all__ = [
+    "DEFAULT",
+    "DEVICE",
+    "Answer",
+    "Arguments",
+    "Handler",
+    "Offered",
+    "Tool",
+    "Toolbox",
+    "text_argument",
+]
 
 log = logging.getLogger(__name__)
 
-MAX_OUTPUT_CHARS = 8000
-"""Enough for any spoken answer; more would crowd out the conversation in the model's context."""
+MAX_TOOLS = 128
+"""What the strictest provider takes in one session."""
+NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+"""What all providers take as a name."""
+DEVICE = "device"
+"""The source of what a toolbox is made with."""
 
-MAX_STRAYS = 8
-"""Calls left behind that have still not ended; with so many, no more are begun."""
-
-Arguments = Mapping[str, object]
-Handler = Callable[[Arguments], Coroutine[None, None, Mapping[str, object]]]
 DEFAULT = Manners()
 
 
@@ -47,93 +54,97 @@ class Tool:
         return ToolSpec(name=self.name, description=self.description, parameters=schema)
 
 
-class Answer(NamedTuple):
-    """What goes back to the model: JSON text, which describes a failure unless ``ok``."""
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A tool of a source (the device, the configuration, a plug-in, a server)."""
 
-    output: str
-    outcome: Outcome
+    tool: Tool
+    source: str
+    callee: Callee
 
-    @property
-    def ok(self) -> bool:
-        """The tool did its work."""
-        return self.outcome == "ok"
+    @classmethod
+    def of(cls, tool: Tool, source: str, *, foreign: bool) -> Self:
+        """``foreign``: regular expressions in its schema are not obeyed."""
+        checker = Checker(tool.parameters, foreign=foreign)
+        return cls(tool, source, Callee(tool.name, tool.handler, checker, tool.manners.timeout_s))
 
 
 class Toolbox:
-    """The tools of this device, by name."""
+    """The tools of this device, by name. Of two with one name the one whose source came first is offered."""
 
-    def __init__(self, tools: Iterable[Tool]) -> None:
-        self._tools = {tool.name: tool for tool in tools}
+    def __init__(self, tools: Iterable[Tool] = ()) -> None:
         self.on_change: Callable[[], None] = _nothing
-        self._strays: set[asyncio.Task[Mapping[str, object]]] = set()
-        self._full_since: float | None = None
+        self._sources: dict[str, tuple[Offered, ...]] = {}
+        self._offered: dict[str, Offered] = {}
+        self._left_out: set[tuple[str, str]] = set()
+        self.calls = Calls()
+        self.put(DEVICE, tools, trusted=True)
+
+    # ---------------------------------------------------------------------------------- what there is
+
+    def put(self, source: str, tools: Iterable[Tool], *, trusted: bool = False) -> None:
+        """From now on ``source`` offers these tools instead of those that it offered before.
+
+        ``trusted``: regular expressions in their schemas are obeyed; other programs' could take for ever.
+        """
+        shelf = tuple(Offered.of(tool, source, foreign=not trusted) for tool in tools)
+        before = self.specs()
+        self._sources[source] = shelf
+        self._offer()
+        if self.specs() != before:
+            self.on_change()
+
+    def _offer(self) -> None:
+        self._offered = {}
+        for each in (each for shelf in self._sources.values() for each in shelf):
+            if objection := self._objection(each.tool.name):
+                self._leave_out(each, objection)
+            else:
+                self._offered[each.tool.name] = each
+
+    def _objection(self, name: str) -> str | None:
+        if not NAME.fullmatch(name):
+            return "its name is not made of 1 to 64 of a-z, A-Z, 0-9, _ and -"
+        if name in self._offered:
+            return f"its name is taken by another one (source: {self._offered[name].source})"
+        return f"there are {MAX_TOOLS} tools already" if len(self._offered) >= MAX_TOOLS else None
+
+    def _leave_out(self, each: Offered, objection: str) -> None:
+        key = each.source, each.tool.name
+        if key not in self._left_out and len(self._left_out) < MAX_TOOLS:
+            self._left_out.add(key)
+            extra = {"tool": each.tool.name[:80], "source": each.source, "reason": objection}
+            log.warning("a tool is not offered", extra=extra)
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """What to declare to the model."""
-        return tuple(tool.spec() for tool in self._tools.values())
+        return tuple(each.tool.spec() for each in self._offered.values())
 
     def manners(self, name: str) -> Manners:
         """How a tool behaves."""
-        tool = self._tools.get(name)
-        return tool.manners if tool else DEFAULT
+        offered = self._offered.get(name)
+        return offered.tool.manners if offered else DEFAULT
 
-    def put(self, source: str, tools: Iterable[Tool]) -> None:
-        """From now on ``source`` offers these tools instead of those that it offered before."""
-        for name in [name for name in self._tools if name.startswith(f"{source}_")]:
-            del self._tools[name]
-        self._tools |= {tool.name: tool for tool in tools}
-        self.on_change()
+    def offered(self) -> tuple[Offered, ...]:
+        """The tools with where they come from."""
+        return tuple(self._offered.values())
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What they are called."""
-        return tuple(self._tools)
+    def __contains__(self, name: object) -> bool:
+        return name in self._offered
 
-    @property
-    def hanging_s(self) -> float:
-        """Seconds for which no tool could be run, because too many did not end."""
-        return 0.0 if self._full_since is None else monotonic() - self._full_since
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._offered)
+
+    def __len__(self) -> int:
+        return len(self._offered)
+
+    # ---------------------------------------------------------------------------------------- calling
 
     async def run(self, name: str, arguments: str) -> Answer:
         """The tool's answer, or a description of its failure; never an exception."""
-        try:
-            return Answer(_bounded(msgspec.json.encode(await self._call(name, arguments)).decode()), "ok")
-        except ToolError as error:
-            return _failure(str(error), "failed")
-        except Exception as error:  # the tool boundary: a bug in a tool is an answer, not a crash
-            log.exception("tool failed", extra={"tool": name})
-            return _failure(f"the tool {name} failed: {type(error).__name__}", "crashed")
-
-    async def _call(self, name: str, arguments: str) -> Mapping[str, object]:
-        if (tool := self._tools.get(name)) is None:
-            raise ToolError(f"there is no tool named {name!r}; known: {', '.join(self._tools) or 'none'}")
-        if len(self._strays) >= MAX_STRAYS:
-            raise ToolError("too many earlier calls have not ended")
-        # A task of its own, so that its end need not be waited for: not even a cancelled one must end.
-        task = asyncio.create_task(tool.handler(_parsed(arguments)), name=f"tool-{name}")
-        try:
-            await asyncio.wait([task], timeout=tool.manners.timeout_s)
-        finally:
-            if not task.done():
-                self._leave_behind(task)
-        if not task.done():
-            raise ToolError(f"{tool.name} gave no answer within {tool.manners.timeout_s:g} s")
-        if task.cancelled():
-            raise ToolError(f"{tool.name} was cancelled")
-        return task.result()
-
-    def _leave_behind(self, task: asyncio.Task[Mapping[str, object]]) -> None:
-        self._strays.add(task)
-        if len(self._strays) >= MAX_STRAYS:
-            self._full_since = self._full_since or monotonic()
-        task.add_done_callback(self._has_ended)
-        task.cancel()
-
-    def _has_ended(self, stray: asyncio.Task[Mapping[str, object]]) -> None:
-        self._strays.discard(stray)
-        self._full_since = None
-        if not stray.cancelled() and (error := stray.exception()):
-            log.debug("a tool failed after its time", extra={"reason": repr(error)})
+        if (offered := self._offered.get(name)) is None:
+            return failure(f"there is no tool named {name!r}; known: {', '.join(self) or 'none'}", "unknown")
+        return await self.calls.run(offered.callee, arguments)
 
 
 def _nothing() -> None:
@@ -144,22 +155,5 @@ def text_argument(arguments: Arguments, name: str) -> str:
     """A required text argument, or a ``ToolError`` that the model can act on."""
     value = arguments.get(name)
     if not isinstance(value, str) or not value.strip():
-        raise ToolError(f"argument {name!r} must be a text that is not empty")
+        raise InvalidArguments(f"argument {name!r} must be a text that is not empty")
     return value.strip()
-
-
-def _parsed(arguments: str) -> Arguments:
-    try:
-        return msgspec.json.decode(arguments or "{}", type=dict[str, object])
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ToolError(f"the arguments are not a JSON object: {error}") from error
-
-
-def _bounded(output: str) -> str:
-    if len(output) <= MAX_OUTPUT_CHARS:
-        return output
-    raise ToolError(f"the answer was too long: {len(output)} characters")
-
-
-def _failure(reason: str, outcome: Outcome) -> Answer:
-    return Answer(msgspec.json.encode({"error": reason}).decode(), outcome)

@@ -1,0 +1,133 @@
+"""Tools that other Python packages bring: entry points of the group ``voice_agent.tools``.
+
+An entry point names a ``Tool``, tools in a list, or a function that is given a ``Context`` and returns these.
+Packages are imported in a thread, while the daemon is already at work; what does not load in time, raises, or
+offers nonsense is left out, and the log says whose it is. A plug-in is code in this process, with all its
+rights: what it may do is decided by who may install packages here.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from voice_agent.dialogue import Manners
+from voice_agent.errors import ToolError
+from voice_agent.tools.answer import shortened
+from voice_agent.tools.base import Tool
+from voice_agent.tools.helper import beside
+from voice_agent.tools.schema import schema_fault
+
+GROUP = "voice_agent.tools"
+ALL = "*"
+
+LOAD_S = 10.0
+"""One package may take this long to be imported; slow cards and large libraries need seconds."""
+LONGEST_CALL_S = 600.0
+MAX_CHARS = 200  # of what a package complains about
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a plug-in may know. ``languages``: BCP 47, as configured; ``state``: where files may be kept."""
+
+    languages: tuple[str, ...] = ()
+    state: Path | None = None
+
+
+class PlugIn(NamedTuple):
+    """One entry point, loaded; ``fault`` says why it has no tools, and what to do."""
+
+    name: str
+    package: str
+    tools: tuple[Tool, ...] = ()
+    fault: str = ""
+
+    @property
+    def source(self) -> str:
+        """As a toolbox knows it."""
+        return f"plug-in {self.name} ({self.package})"
+
+
+async def load(
+    allowed: Collection[str], context: Context, *, limit_s: float = LOAD_S
+) -> AsyncIterator[PlugIn]:
+    """The plug-ins of the ``allowed`` packages (``*``: of all), one after another, by their names."""
+    if not allowed:
+        return
+    for point in await _in_time(_found, "plug-ins", limit_s) or ():
+        if ALL in allowed or _package(point) in {_normal(name) for name in allowed}:
+            yield await _loaded(point, context, limit_s)
+
+
+def _found() -> Sequence[EntryPoint]:
+    return sorted(entry_points(group=GROUP), key=lambda point: (_package(point), point.name))
+
+
+def _package(point: EntryPoint) -> str:
+    return _normal(point.dist.name) if point.dist else "unknown"
+
+
+def _normal(name: str) -> str:
+    """Of several spellings of a package's name, the usual one."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+async def _loaded(point: EntryPoint, context: Context, limit_s: float) -> PlugIn:
+    name, package = point.name, _package(point)
+    try:
+        tools = await _in_time(partial(_tools, point, context), f"plug-in-{name}", limit_s)
+    except (asyncio.CancelledError, GeneratorExit):
+        raise
+    except ToolError as error:
+        why = str(error)
+    except BaseException as error:  # noqa: BLE001 — the tool boundary: whatever a package does when it is imported
+        why = f"{type(error).__name__}: {error}"
+    else:
+        if tools is not None:
+            return PlugIn(name, package, tools)
+        why = f"did not load within {limit_s:g} s"
+    remedy = f"mend or uninstall the package {package}, or leave it out of tools.plugins"
+    return PlugIn(name, package, fault=f"{shortened(why, MAX_CHARS)}; {remedy}")
+
+
+async def _in_time(work: Callable[[], T], name: str, limit_s: float) -> T | None:
+    """What ``work`` returns in a thread, or nothing if it takes too long; the thread is left behind then."""
+    ended: asyncio.Future[Future[T]] = beside(work, name)
+    await asyncio.wait([ended], timeout=limit_s)
+    return ended.result().result() if ended.done() else None
+
+
+def _tools(point: EntryPoint, context: Context) -> tuple[Tool, ...]:
+    offered: object = point.load()
+    if callable(offered):
+        offered = offered(context)
+    if isinstance(offered, Tool):
+        return (_sound(offered),)
+    if not isinstance(offered, Iterable):
+        raise ToolError(f"{point.value} is {type(offered).__name__}, and neither a Tool nor several")
+    return tuple(_sound(each) for each in offered)
+
+
+def _sound(tool: object) -> Tool:
+    """The tool, if it is one through and through: a package may have been written without a type checker."""
+    if not isinstance(tool, Tool):
+        raise ToolError(f"offers {type(tool).__name__}, which is no Tool")
+    texts: tuple[object, ...] = (tool.name, tool.description)
+    manners: object = tool.manners
+    if not all(isinstance(text, str) for text in texts):
+        raise ToolError(f"the tool {tool.name!r} has a name or description that is no text")
+    if not callable(tool.handler):
+        raise ToolError(f"the handler of the tool {tool.name!r} cannot be called")
+    if not isinstance(manners, Manners) or not 0 < manners.timeout_s <= LONGEST_CALL_S:
+        raise ToolError(f"the tool {tool.name!r} needs a timeout_s above 0 and up to {LONGEST_CALL_S:g}")
+    if fault := schema_fault(tool.parameters):
+        raise ToolError(f"parameters of the tool {tool.name!r}: {fault}")
+    return tool
