@@ -37,6 +37,7 @@ from voice_agent.assembly import (
     settings_for,
     spread_for,
     toolbox_for,
+    unmuting_for,
 )
 from voice_agent.audio.devices import Condition, DevicesState
 from voice_agent.backoff import Backoff
@@ -48,6 +49,7 @@ from voice_agent.credentials import Secret
 from voice_agent.dialogue import Dialogue, Fact, State, TokensUsed
 from voice_agent.errors import Cause, ConfigError, Unauthorized
 from voice_agent.formats import samples_to_s
+from voice_agent.handle import Handle
 from voice_agent.health import Parts, snapshot, vitals
 from voice_agent.heartbeat import Heartbeat
 from voice_agent.herald import Herald
@@ -99,11 +101,12 @@ class Agent:
         self._key = key
         self._on_status = on_status
         self._provider: Provider = provider_for(config)
-        self._tools: Toolbox = toolbox_for(config, self)
+        self._memory = memory_for(config)
+        handle = Handle(self, self._memory, unmute_by=unmuting_for(config, control))
+        self._tools: Toolbox = toolbox_for(config, handle)
         self._tools.on_change = self._redeclare
         self._settings: SessionSettings = settings_for(config, ())
         self._group = asyncio.TaskGroup()
-        self._memory = memory_for(config)
         self.counters = Counters(self._tools)
         self.budget = budget_for(config)
         self.supervisor = Supervisor(on_look=on_look)
@@ -244,15 +247,6 @@ class Agent:
             observer(fact)
 
     # ------------------------------------------------------------------------------------- controls
-
-    @property
-    def volume(self) -> int:
-        """The loudspeaker's volume, 0 to 130."""
-        return self.controls.volume
-
-    def set_volume(self, level: int) -> int:
-        """Change the volume, as far as it goes; the new one."""
-        return self.controls.set_volume(level)
 
     def push(self) -> None:
         """A button without a release was pushed."""

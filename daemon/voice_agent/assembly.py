@@ -17,7 +17,8 @@ from voice_agent.realtime.providers import PROVIDERS, Place, Provider, SessionSe
 from voice_agent.storage import state_directory
 from voice_agent.tools.base import Tool, Toolbox
 from voice_agent.tools.clock import clock_tool
-from voice_agent.tools.volume import Fixed, Loudness, volume_tool
+from voice_agent.tools.device import Device, Elsewhere, device_tools
+from voice_agent.tools.volume import volume_tool
 from voice_agent.tools.weather import Home, Units, WeatherService, weather_tool
 from voice_agent.wire import Endpoint
 from voice_agent.wire.resolver import SYSTEM
@@ -76,9 +77,10 @@ def settings_for(config: Config, tools: tuple[ToolSpec, ...]) -> SessionSettings
     )
 
 
-def toolbox_for(config: Config, device: Loudness | None = None) -> Toolbox:
-    """The tools that the operator has enabled; ``device`` is what they may turn."""
-    known: tuple[Tool, ...] = (weather_for(config), clock_tool(), volume_tool(device or Fixed()))
+def toolbox_for(config: Config, device: Device | None = None) -> Toolbox:
+    """The tools that the operator has enabled; ``device`` is what they may command."""
+    device = device or Elsewhere()
+    known: tuple[Tool, ...] = (weather_for(config), clock_tool(), volume_tool(device), *device_tools(device))
     return Toolbox(tool for tool in known if tool.name in config.tools.enabled)
 
 
@@ -140,6 +142,13 @@ def mixer_for(config: Config) -> Mixer | None:
     """The sound card's control that sets the volume, if there is to be one."""
     wanted = config.audio.output
     return Mixer(wanted.mixer_card, wanted.mixer) if wanted.mixer else None
+
+
+def unmuting_for(config: Config, control: Path | None) -> str:
+    """What opens a microphone that was muted, in words for people; empty if nothing does."""
+    if control:
+        return "the command voice-agent unmute"
+    return "a program of this device: POST /control/unmute" if config.control.http else ""
 
 
 def control_socket_for(config: Config, environ: Mapping[str, str] = os.environ) -> Path | None:

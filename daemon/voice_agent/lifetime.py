@@ -75,10 +75,15 @@ class Lifetime:
         known = [limit for limit in (self._stated_s or None, self._learned_s) if limit]
         return min(known) if known and self._stated_s != 0 else None
 
-    def step(self, age_s: float, quiet_s: float | None) -> Step:
-        """What to do with a session of this age, quiet for this long (``None``: it is not quiet)."""
+    def step(self, age_s: float, quiet_s: float | None, *, farewell: bool = False) -> Step:
+        """What to do with a session of this age, quiet for this long (``None``: it is not quiet).
+
+        ``farewell``: the user has taken leave, and rests as soon as it is quiet.
+        """
         self._refute(age_s)
         is_quiet = quiet_s is not None and quiet_s >= self._quiet_s
+        if is_quiet and farewell:
+            return Step.PARK
         if self._park_after_s and quiet_s is not None and quiet_s >= self._park_after_s:
             return Step.PARK
         limit_s = self.limit_s

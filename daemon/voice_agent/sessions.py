@@ -3,7 +3,7 @@
     open -> ready -> live -----------------> over -> wait (the reconnect policy) -> open
                       |  quiet, limit near           ^
                       |--> successor opens --> it goes live, the old one is closed
-                      |  quiet for long
+                      |  quiet for long, or the user took leave
                       '--> parked: closed; the voice gate listens --> speech --> open
 
 Sessions come and go; sound, memory and what is owed to the user are handed on. Every end becomes a
@@ -192,6 +192,7 @@ class Sessions:
         self._heir_not_before = 0.0
         self._ended_at = monotonic()
         self._stirs_by = inf
+        self._farewell_in: int | None = None  # the turn in which the user took leave
 
     @property
     def live(self) -> Session | None:
@@ -212,6 +213,12 @@ class Sessions:
     def limit_s(self) -> float | None:
         """The age at which the server is expected to end a session, in seconds, if that is known."""
         return self._lifetime.limit_s
+
+    def park(self) -> bool:
+        """Park once it is quiet after this turn, unless the user speaks again; whether there is a session."""
+        live = self.live
+        self._farewell_in = live.dialogue.turn if live else None
+        return live is not None
 
     async def run(self) -> None:
         """Hold sessions, for ever."""
@@ -256,6 +263,7 @@ class Sessions:
             await self._sleep(self._look_s)
 
     async def _park(self) -> None:
+        self._farewell_in = None
         self._disinherit()
         self._sound.park()
         self._tell(Parked())
@@ -306,7 +314,8 @@ class Sessions:
         """Why a healthy session should end now, if it should."""
         quiet_since = session.dialogue.quiet_since
         quiet_s = None if quiet_since is None else monotonic() - quiet_since
-        step = self._lifetime.step(line.age_s, quiet_s)
+        farewell = self._farewell_in == session.dialogue.turn
+        step = self._lifetime.step(line.age_s, quiet_s, farewell=farewell)
         if step is Step.PARK:
             return ConnectionLost("nobody speaks", cause=Cause.PARKED)
         if step is Step.RENEW and (not self._overlap or (self._heir and self._heir.is_open)):

@@ -117,3 +117,11 @@ def test_a_busy_session_is_never_renewed_or_parked(limit_s: float, quiet_s: floa
         step = lifetime.step(age, quiet_s)
         if quiet_s is None or quiet_s < 2:
             assert step in (Step.SERVE, Step.PREPARE)
+
+
+def test_after_a_farewell_the_session_rests_as_soon_as_it_is_quiet() -> None:
+    lifetime = Lifetime(HOUR)
+    assert lifetime.step(100, 1.9, farewell=True) is Step.SERVE
+    assert lifetime.step(100, None, farewell=True) is Step.SERVE
+    assert lifetime.step(100, 2.0, farewell=True) is Step.PARK
+    assert lifetime.step(HOUR - 60, 2.0, farewell=True) is Step.PARK, "a successor would not be needed"

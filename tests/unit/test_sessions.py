@@ -17,7 +17,17 @@ from voice_agent.errors import Cause, ConnectFailed, ConnectionLost, SessionErro
 from voice_agent.heartbeat import Heartbeat
 from voice_agent.lifetime import Lifetime
 from voice_agent.realtime.codec import encode
-from voice_agent.realtime.events import ServerEvent, SessionCreated, SessionUpdated, SpeechStarted, ToolSpec
+from voice_agent.realtime.events import (
+    ResponseCreated,
+    ResponseDone,
+    ResponseInfo,
+    ServerEvent,
+    SessionCreated,
+    SessionUpdated,
+    SpeechStarted,
+    SpeechStopped,
+    ToolSpec,
+)
 from voice_agent.realtime.providers import OPENAI, SessionSettings, probe
 from voice_agent.reconnect import Reconnect, Temper
 from voice_agent.seams import Connection
@@ -26,6 +36,7 @@ from voice_agent.sessions import Exhausted, Live, Lost, News, Parked, Sessions
 
 RATE = 24_000
 FRAME = bytes(960)
+DONE = ResponseInfo(id="r", status="cancelled")
 
 
 class Wire:
@@ -177,6 +188,11 @@ class House:
     def quiet_for_nobody(self) -> bool:
         """Somebody speaks, as far as the live session knows."""
         return self.sessions.live is not None and self.sessions.live.dialogue.quiet_since is None
+
+    def is_quiet_in_turn_1(self) -> bool:
+        """Somebody has spoken, and all is said."""
+        dialogue = self.sessions.live and self.sessions.live.dialogue
+        return bool(dialogue and dialogue.turn == 1 and dialogue.quiet_since is not None)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(5):
@@ -402,6 +418,46 @@ def test_a_parked_session_is_closed_and_the_first_word_reopens_it_unharmed() -> 
         assert house.ear.statistics().lost == 0
 
     live(House(Lifetime(None, park_after_s=0.1)), scene)
+
+
+def test_a_session_that_the_user_takes_leave_of_is_parked_and_the_next_one_knows_nothing_of_it() -> None:
+    async def scene(house: House) -> None:
+        assert not house.sessions.park(), "nobody is there to take leave of"
+        await house.until_news(Live)
+        assert house.sessions.park()
+        await house.until_news(Parked)
+        await house.until(lambda: house.wires[0].closed and house.spoken is not None)
+        assert house.spoken is not None
+        house.spoken.set_result(0)
+        await house.until_news(Live, 2)
+        await asyncio.sleep(0.1)  # it would have been parked by now
+        assert house.sessions.live is not None
+
+    live(House(Lifetime(None, quiet_s=0.02)), scene)
+
+
+def test_a_farewell_is_off_when_the_user_speaks_again() -> None:
+    async def scene(house: House) -> None:
+        await house.until_news(Live)
+        house.sessions.park()
+        house.wires[0].says(SpeechStarted(), SpeechStopped())
+        house.wires[0].says(ResponseCreated(response=DONE), ResponseDone(response=DONE))
+        await house.until(house.is_quiet_in_turn_1)
+        await asyncio.sleep(0.1)  # it would have been parked by now
+        assert [type(news) for news in house.news] == [Live]
+
+    live(House(Lifetime(None, quiet_s=0.05)), scene)
+
+
+def test_a_farewell_outlives_the_connection() -> None:
+    async def scene(house: House) -> None:
+        await house.until_news(Live)
+        house.sessions.park()
+        house.wires[0].breaks(Cause.DROPPED)
+        await house.until_news(Parked)
+        assert [type(news) for news in house.news] == [Live, Lost, Live, Parked]
+
+    live(House(Lifetime(None, quiet_s=0.05)), scene)
 
 
 def test_who_speaks_to_a_parked_device_without_a_network_is_lost_only_as_far_as_nothing_is_kept() -> None:

@@ -92,6 +92,8 @@ class Counts:
     """Sessions that began with what had been said before."""
     disconnects: Counter[str] = field(default_factory=lambda: Counter({cause.value: 0 for cause in Cause}))
     """Sessions that ended and attempts that failed, by cause."""
+    last_disconnect: str = ""
+    """The cause of the last of them."""
 
 
 class Counters:
@@ -119,6 +121,7 @@ class Counters:
     def lost(self, cause: Cause) -> None:
         """A session ended, or could not be opened."""
         self._counts.disconnects[cause.value] += 1
+        self._counts.last_disconnect = cause.value
 
     def parked(self) -> None:
         """A session was closed until somebody speaks."""

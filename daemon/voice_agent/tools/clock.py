@@ -1,7 +1,7 @@
 """The tool that knows the time and date, here and in other places; it needs no network.
 
 Places are what time zones are named after, and some more cities, in English and Russian. Time zones are
-files, so they are read in a helper thread. Which one is ours is looked up each time: it may have been changed.
+files, so they are read in a helper thread. Which one is ours is looked up each time, as it may have changed.
 """
 
 import asyncio

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from voice_agent.dialogue import Manners, Reply
 from voice_agent.errors import ToolError
 from voice_agent.tools.base import Arguments, Tool
 
@@ -26,6 +27,9 @@ PARAMETERS = {
     "additionalProperties": False,
 }
 USAGE = "give either level, 0 to 100, or change, -100 to 100, as a whole number"
+MANNERS = Manners(parallel=False, reply=Reply.IF_SILENT, cancellable=False)
+"""Two steps are two steps; whoever asked wants to hear that it worked, once."""
+
 FULL = 100
 """Louder than answers come is for the operator, who knows the loudspeaker."""
 
@@ -39,16 +43,6 @@ class Loudness(Protocol):
 
     def set_volume(self, level: int) -> int:
         """Change it, as far as it goes; the new one."""
-
-
-class Fixed:
-    """No device at all: for those who only want to know which tools there are."""
-
-    volume = FULL
-
-    def set_volume(self, _level: int) -> int:
-        """Nothing changes."""
-        return FULL
 
 
 def volume_tool(device: Loudness) -> Tool:
@@ -68,6 +62,5 @@ def volume_tool(device: Loudness) -> Tool:
                 raise ToolError(USAGE)
         return {"volume": device.set_volume(max(min(wanted, max(before, FULL)), 0)), "before": before}
 
-    return Tool(
-        "set_volume", "Set the loudspeaker's volume, or make it louder or quieter.", PARAMETERS, handler
-    )
+    about = "Set the loudspeaker's volume, or make it louder or quieter."
+    return Tool("set_volume", about, PARAMETERS, handler, MANNERS)
