@@ -206,7 +206,7 @@ class Agent:
 
     def snapshot(self) -> Snapshot:
         """All figures now."""
-        parts = Parts(self.ports, self.sessions, self.counters, self.budget, self.supervisor)
+        parts = Parts(self.ports, self.sessions, self.counters, self.budget, self.supervisor, self._tools)
         return snapshot(parts, self.herald.state, self._streamed_s)
 
     # ------------------------------------------------------------------------------------ sessions

@@ -72,6 +72,7 @@ class Parts:
     counters: Counters
     budget: Budget
     supervisor: Supervisor
+    tools: Toolbox
 
 
 def snapshot(parts: Parts, state: figures.State, streamed_s: float) -> figures.Snapshot:
@@ -89,6 +90,8 @@ def snapshot(parts: Parts, state: figures.State, streamed_s: float) -> figures.S
         device_openings=devices.opened,
         device_calls_abandoned=devices.abandoned,
         allowance=_allowance(parts.budget),
+        tools_running=parts.tools.calls.running,
+        tools_left_behind=parts.tools.calls.strays,
         components={name: component.up for name, component in watched.components.items()},
         troubles={name: component.troubles for name, component in watched.components.items()},
         lag_s=watched.lag_s,

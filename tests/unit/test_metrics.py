@@ -26,7 +26,15 @@ from voice_agent.dialogue import (
     UserSaid,
 )
 from voice_agent.errors import Cause
-from voice_agent.telemetry.counters import FIRST_AUDIO_S, MAX_LABELS, OTHER, Counters, Counts, Distribution
+from voice_agent.telemetry.counters import (
+    FIRST_AUDIO_S,
+    MAX_LABELS,
+    MAX_TOOLS,
+    OTHER,
+    Counters,
+    Counts,
+    Distribution,
+)
 from voice_agent.telemetry.metrics import Exposition
 from voice_agent.telemetry.row import PREFIX
 from voice_agent.telemetry.snapshot import Allowance, Capture, Device, Echo, Link, Snapshot
@@ -73,16 +81,41 @@ def test_tools_are_counted_by_name_and_outcome_and_an_invented_name_as_other() -
     counts = counted(
         ToolCalled(1, "get_time", "{}", here=True),
         ToolAnswered(1, "get_time", outcome="ok", seconds=0.5),
-        ToolAnswered(1, "launch_rocket", outcome="failed", seconds=0.25),
+        ToolAnswered(1, "get_time", outcome="timeout", seconds=10.0),
+        ToolAnswered(1, "launch_rocket", outcome="unknown", seconds=0.25),
         ToolCalled(1, "web_search", "{}", here=False),
     )
     assert counts.tool_calls == {
         ("get_time", "ok"): 1,
         ("get_time", "failed"): 0,
-        (OTHER, "failed"): 1,
+        ("get_time", "timeout"): 1,
+        (OTHER, "unknown"): 1,
         ("web_search", "remote"): 1,
     }
-    assert counts.tool_s == 0.75
+    assert counts.tool_s["get_time"].total == 10.5
+    assert sum(counts.tool_s["get_time"].counts) == 2
+    assert counts.tool_s[OTHER].total == 0.25
+
+
+def test_a_tool_that_comes_later_has_a_name_and_keeps_it_when_it_goes() -> None:
+    tools = ["get_time"]
+    counters = Counters(tools)
+    tools.append("home_lamp")
+    assert counters.statistics().tool_calls["home_lamp", "ok"] == 0
+    counters(ToolAnswered(1, "home_lamp", outcome="ok", seconds=0.1))
+    tools.remove("home_lamp")
+    counters(ToolAnswered(1, "home_lamp", outcome="ok", seconds=0.1))
+    assert counters.statistics().tool_calls["home_lamp", "ok"] == 2
+
+
+def test_tools_that_are_renamed_every_day_cannot_fill_memory() -> None:
+    tools = [f"tool {n}" for n in range(MAX_TOOLS + 50)]
+    counters = Counters(tools)
+    for tool in tools:
+        counters(ToolAnswered(1, tool, outcome="ok", seconds=0.1))
+    tools.clear()
+    assert len(counters.statistics().tool_calls) == MAX_TOOLS + 1
+    assert counters.statistics().tool_calls[OTHER, "ok"] == 50
 
 
 def test_stuck_conversations_restored_ones_and_tokens_are_counted() -> None:
@@ -160,6 +193,7 @@ def full() -> Snapshot:
     counters = Counters(("get_time",))
     counters.live(0.3, renewed=False)
     counters(FirstSound(1, 1.2, 1.0))
+    counters(ToolAnswered(1, "get_time", outcome="ok", seconds=0.2))
     counters(AnswerFailed(1, "failed", ""))
     counters(ServerFault("malformed", "", ""))
     counts = counters.statistics()
@@ -191,7 +225,9 @@ def test_figures_read_as_prometheus_wants_them() -> None:
     assert page[PREFIX + "capture_lost_seconds_total", ()] == 0.5
     assert page[PREFIX + "disconnects_total", ("dns",)] == 0
     assert page[PREFIX + "tokens_total", ("input", "audio")] == 7
-    assert page[PREFIX + "tool_calls_total", ("ok", "get_time")] == 0, "labels are sorted"
+    assert page[PREFIX + "tool_calls_total", ("ok", "get_time")] == 1, "labels are sorted"
+    assert page[PREFIX + "tool_seconds_bucket", ("0.3", "get_time")] == 1
+    assert page[PREFIX + "tool_seconds_sum", ("get_time",)] == 0.2
     assert page[PREFIX + "device_callback_age_seconds", ("input",)] == 0.01
     assert page[PREFIX + "asyncio_tasks", ()] == 1
     assert page[PREFIX + "threads", ()] >= 1

@@ -6,7 +6,7 @@ too many, counts as ``other``. What was said is never kept.
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection
 from copy import deepcopy
 from dataclasses import dataclass, field
 
@@ -31,7 +31,11 @@ OTHER = "other"
 MAX_LABELS = 20
 """Our own words for a thing are fewer; a server's are endless."""
 
+MAX_TOOLS = 200
+"""More than are ever offered at once; servers of tools may rename theirs every day."""
+
 FIRST_AUDIO_S = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
+TOOL_S = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 RECONNECT_S = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 
 
@@ -74,8 +78,9 @@ class Counts:
     faults: Counter[str] = field(default_factory=Counter)
     """Complaints of the server and events that are none, by kind."""
     tool_calls: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By tool, and by outcome: ``ok`` or ``failed`` here, ``remote`` for what runs on the server."""
-    tool_s: float = 0.0
+    """By tool and outcome; ``remote`` is what runs on the server."""
+    tool_s: dict[str, Distribution] = field(default_factory=dict)
+    """How long calls took here, by tool."""
     tokens: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By direction (``input`` or ``output``) and kind (``text`` or ``audio``)."""
     cached_tokens: int = 0
@@ -97,17 +102,19 @@ class Counts:
 
 
 class Counters:
-    """Observes the conversation's facts; ``tools`` are the names that count under their own."""
+    """Observes the conversation's facts; ``tools`` count under their own names, as they change."""
 
-    def __init__(self, tools: Iterable[str] = ()) -> None:
-        self._tools = frozenset(tools)
+    def __init__(self, tools: Collection[str] = ()) -> None:
+        self._tools = tools
+        self._named: set[str] = set()
         self._counts = Counts()
-        for tool in sorted(self._tools):
-            self._counts.tool_calls.update({(tool, "ok"): 0, (tool, "failed"): 0})
 
     def statistics(self) -> Counts:
-        """The totals as they are now."""
-        return deepcopy(self._counts)
+        """The totals as they are now; a tool is there from the start, so that its increase is seen."""
+        counts = deepcopy(self._counts)
+        for tool in self._tools:
+            counts.tool_calls.update({(tool, "ok"): 0, (tool, "failed"): 0})
+        return counts
 
     # -------------------------------------------------------------------------------------- sessions
 
@@ -160,9 +167,8 @@ class Counters:
         match fact:
             case ToolCalled(name=name, here=False):  # few names, reserved by the provider
                 self._counts.tool_calls[name, "remote"] += 1
-            case ToolAnswered(name=name, seconds=seconds):
-                self._counts.tool_calls[self._known(name), "ok" if fact.ok else "failed"] += 1
-                self._counts.tool_s += seconds
+            case ToolAnswered():
+                self._answered(fact)
             case Stuck(kind=kind, remedy=remedy):
                 self._counts.stuck[kind, remedy] += 1
             case Restored():
@@ -180,8 +186,16 @@ class Counters:
         tokens["output", "audio"] += cost.output_audio
         self._counts.cached_tokens += cost.input_cached
 
+    def _answered(self, fact: ToolAnswered) -> None:
+        tool = self._known(fact.name)
+        self._counts.tool_calls[tool, fact.outcome] += 1
+        self._counts.tool_s.setdefault(tool, Distribution(TOOL_S)).add(fact.seconds)
+
     def _known(self, tool: str) -> str:
-        return tool if tool in self._tools else OTHER
+        """A tool that has been withdrawn keeps its name; a name that a model invented is none."""
+        if tool in self._tools and len(self._named) < MAX_TOOLS:
+            self._named.add(tool)
+        return tool if tool in self._named else OTHER
 
 
 def _count(counter: Counter[str], label: str) -> None:

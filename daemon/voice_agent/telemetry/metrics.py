@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from voice_agent.telemetry.counters import Distribution
-from voice_agent.telemetry.row import PREFIX, Figures, Reading, Row
+from voice_agent.telemetry.row import PREFIX, Reading, Row
 from voice_agent.telemetry.snapshot import Snapshot
 from voice_agent.telemetry.table import ROWS
 
@@ -45,18 +45,24 @@ class Exposition(Collector):
 
 def _family(row: Row, reading: Reading) -> Metric:
     name = PREFIX + row.name
-    if isinstance(reading, Distribution):
-        histogram = HistogramMetricFamily(name, row.help, unit=row.unit)
-        histogram.add_metric([], _buckets(reading), reading.total)
-        return histogram
+    if row.kind == "histogram":
+        return _histogram(HistogramMetricFamily(name, row.help, labels=row.labels, unit=row.unit), reading)
     kind = CounterMetricFamily if row.kind == "counter" else GaugeMetricFamily
     family = kind(name, row.help, labels=row.labels, unit=row.unit)
     for labels, value in _samples(reading):
-        family.add_metric(labels, value)
+        if not isinstance(value, Distribution):
+            family.add_metric(labels, value)
     return family
 
 
-def _samples(reading: Figures) -> Iterator[tuple[list[str], float]]:
+def _histogram(family: HistogramMetricFamily, reading: Reading) -> HistogramMetricFamily:
+    for labels, value in _samples(reading):
+        if isinstance(value, Distribution):
+            family.add_metric(labels, _buckets(value), value.total)
+    return family
+
+
+def _samples(reading: Reading) -> Iterator[tuple[list[str], float | Distribution]]:
     match reading:
         case None:
             return

@@ -10,7 +10,7 @@ from voice_agent.telemetry.snapshot import Snapshot
 PREFIX = "voice_agent_"
 Kind = Literal["counter", "gauge", "histogram"]
 Figures = float | Mapping[str, float] | Mapping[tuple[str, str], float] | None
-Reading = Figures | Distribution
+Reading = Figures | Distribution | Mapping[str, Distribution]
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,9 @@ class Snapshot:
     device_openings: int = 0
     device_calls_abandoned: int = 0
     allowance: Allowance = Allowance()
+    tools_running: int = 0
+    tools_left_behind: int = 0
+    """Calls that nobody waits for any more, and that have not ended."""
     components: Mapping[str, bool] = field(default_factory=dict)
     """Whether each is up."""
     troubles: Mapping[str, int] = field(default_factory=dict)

@@ -137,11 +137,18 @@ TALK = (
     Row(
         "tool_calls_total",
         "counter",
-        "Tool calls by outcome; remote ones ran on the server.",
+        "Tool calls by outcome; remote ones ran on the server, and names that are no tool's count as other.",
         lambda now: now.counts.tool_calls,
         ("tool", "outcome"),
     ),
-    Row("tool_seconds_total", "counter", "Time that tools took here.", lambda now: now.counts.tool_s),
+    Row("tool_seconds", "histogram", "How long tools took here.", lambda now: now.counts.tool_s, ("tool",)),
+    Row("tool_calls_running", "gauge", "Tool calls that are waited for.", lambda now: now.tools_running),
+    Row(
+        "tool_calls_left_behind",
+        "gauge",
+        "Tool calls that had their time and have not ended; with 8 no more are begun.",
+        lambda now: now.tools_left_behind,
+    ),
     Row(
         "tokens_total",
         "counter",

@@ -12,9 +12,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Seque
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from voice_agent.dialogue import Manners
 from voice_agent.errors import ToolError
@@ -22,6 +21,9 @@ from voice_agent.tools.answer import shortened
 from voice_agent.tools.base import Tool
 from voice_agent.tools.helper import beside
 from voice_agent.tools.schema import schema_fault
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "voice_agent.tools"
 ALL = "*"
@@ -67,11 +69,13 @@ async def load(
             yield await _loaded(point, context, limit_s)
 
 
-def _found() -> Sequence[EntryPoint]:
+def _found() -> "Sequence[EntryPoint]":
+    from importlib.metadata import entry_points  # of which the daemon has no other need
+
     return sorted(entry_points(group=GROUP), key=lambda point: (_package(point), point.name))
 
 
-def _package(point: EntryPoint) -> str:
+def _package(point: "EntryPoint") -> str:
     return _normal(point.dist.name) if point.dist else "unknown"
 
 
@@ -80,7 +84,7 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-async def _loaded(point: EntryPoint, context: Context, limit_s: float) -> PlugIn:
+async def _loaded(point: "EntryPoint", context: Context, limit_s: float) -> PlugIn:
     name, package = point.name, _package(point)
     try:
         tools = await _in_time(partial(_tools, point, context), f"plug-in-{name}", limit_s)
@@ -105,7 +109,7 @@ async def _in_time(work: Callable[[], T], name: str, limit_s: float) -> T | None
     return ended.result().result() if ended.done() else None
 
 
-def _tools(point: EntryPoint, context: Context) -> tuple[Tool, ...]:
+def _tools(point: "EntryPoint", context: Context) -> tuple[Tool, ...]:
     offered: object = point.load()
     if callable(offered):
         offered = offered(context)
