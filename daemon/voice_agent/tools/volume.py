@@ -26,7 +26,7 @@ PARAMETERS = {
     "required": [],
     "additionalProperties": False,
 }
-USAGE = "give either level, 0 to 100, or change, -100 to 100, as a whole number"
+USAGE = "give either level or change"
 MANNERS = Manners(parallel=False, reply=Reply.IF_SILENT, cancellable=False)
 """Two steps are two steps; whoever asked wants to hear that it worked, once."""
 
@@ -52,12 +52,10 @@ def volume_tool(device: Loudness) -> Tool:
         level, change = arguments.get("level"), arguments.get("change")
         before = device.volume
         match level, change:
-            case (bool(), _) | (_, bool()):  # JSON's true is no number, though Python's is
-                raise ToolError(USAGE)
-            case int(), None:
-                wanted = level
-            case None, int():
-                wanted = before + change
+            case int() | float(), None:  # JSON's 50.0 is whole, too
+                wanted = round(level)
+            case None, int() | float():
+                wanted = before + round(change)
             case _:
                 raise ToolError(USAGE)
         return {"volume": device.set_volume(max(min(wanted, max(before, FULL)), 0)), "before": before}

@@ -88,12 +88,15 @@ class Weather:
         city = self._home.city
         if "city" in arguments or not city:
             city = text_argument(arguments, "city")
-        day = arguments.get("day", 0)
-        if isinstance(day, bool) or not isinstance(day, int) or not 0 <= day <= LAST_DAY:
-            raise ToolError(f"day must be a whole number from 0, today, to {LAST_DAY}")
+        day = arguments.get("day")
         language = spoken(city, self._home.language)
         place, forecast = await self._ask(city, language)
-        return _told(place, forecast, day, Wording(language, self._home.units))
+        return _told(
+            place,
+            forecast,
+            round(day) if isinstance(day, int | float) else 0,
+            Wording(language, self._home.units),
+        )
 
     async def _ask(self, city: str, language: Language) -> tuple[Place, Aged[Forecast]]:
         """Where that is, and the weather there; both within the service's time."""
