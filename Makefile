@@ -99,5 +99,5 @@ $(DEVELOPING): $(SETUP_SOURCES)
 	@scripts/system-packages test
 	@scripts/make-venv $(VENV)
 	@echo "  Python packages"
-	@$(PIP) install --editable '.[local,local-light,aec,demo]' --group dev
+	@$(PIP) install --editable '.[local,local-light,aec,mcp,demo]' --group dev
 	@touch $(VENV)/.installed-local $(VENV)/.installed-local-light $@

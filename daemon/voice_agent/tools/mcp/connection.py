@@ -1,0 +1,42 @@
+"""What the keeper of a server needs of the SDK: one function, loaded in a thread when there is a server."""
+
+import ssl
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from importlib.util import find_spec
+
+from voice_agent.credentials import Secret
+from voice_agent.tools.base import Arguments
+from voice_agent.tools.helper import beside
+from voice_agent.tools.mcp.child import Child
+from voice_agent.tools.mcp.offers import Offer
+from voice_agent.tools.mcp.settings import ServerSettings, Site
+
+Call = Callable[[str, Arguments], Coroutine[None, None, Mapping[str, object]]]
+"""Runs a tool over this connection, by the server's own name for it."""
+
+Found = Callable[[Sequence[Offer], Call], None]
+"""Told what the server offers, at first and after each change."""
+
+Hold = Callable[[ServerSettings, Child | None, Secret | None, Found], Coroutine[None, None, None]]
+"""Connects, and stays until the connection is lost: ends by an exception, which may be a group."""
+
+REMEDY = "pip install 'voice-agent[mcp]'"
+
+
+def missing() -> str:
+    """What is to be installed before any server can be used; empty: nothing."""
+    return "" if find_spec("mcp") else f"MCP servers need a package that is not installed: {REMEDY}"
+
+
+async def loaded(place: object) -> Hold:
+    """The function, which takes a second to load. Raises ImportError if ``missing()``."""
+    return (await beside(partial(_load, place), "mcp-import")).result()
+
+
+def _load(place: object) -> Hold:
+    from voice_agent.tools.mcp import session
+
+    session.hush()
+    tls = ssl.create_default_context() if isinstance(place, Site) else None  # takes 50 ms and some memory
+    return partial(session.hold, tls)
