@@ -52,11 +52,11 @@ def call(box: Toolbox, name: str) -> dict[str, Any]:
 
 def test_each_tool_does_its_deed_and_says_so() -> None:
     device = Device()
-    box = Toolbox(device_tools(device, machine=lambda: {"temperature_c": 48}))
+    box = Toolbox(device_tools(device, machine=lambda: {"cpu_temperature_c": 48}))
     assert call(box, "mute_microphone") == {"muted": True, "unmute_by": "the switch on its back"}
     assert call(box, "stop") == {"stopped": True}
     assert call(box, "end_conversation") == {"ends_when_quiet": True, "begin_again_by": "speaking"}
-    assert call(box, "get_device_status") == {"connection": "connected", "temperature_c": 48}
+    assert call(box, "get_device_status") == {"connection": "connected", "cpu_temperature_c": 48}
     assert device.done == ["mute", "stop", "end"]
 
 
@@ -189,6 +189,6 @@ def test_the_kernel_is_believed_about_wifi_and_temperature(tmp_path: Path) -> No
         zone = tmp_path / f"sys/class/thermal/thermal_zone{number}"
         zone.mkdir(parents=True)
         (zone / "temp").write_text(text)
-    assert figures(tmp_path)["temperature_c"] == 56
+    assert figures(tmp_path)["cpu_temperature_c"] == 56
     wireless.write_text("\udcff rubbish", errors="surrogateescape")
-    assert figures(tmp_path) == {"temperature_c": 56}
+    assert figures(tmp_path) == {"cpu_temperature_c": 56}

@@ -30,4 +30,4 @@ def _temperature(zones: Path) -> Mapping[str, object]:
     for zone in sorted(zones.glob("thermal_zone*/temp")):
         with suppress(OSError, ValueError):
             degrees.append(round(int(zone.read_text("ascii")) / 1000))
-    return {"temperature_c": max(degrees)} if degrees else {}
+    return {"cpu_temperature_c": max(degrees)} if degrees else {}
