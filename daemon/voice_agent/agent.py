@@ -5,6 +5,7 @@
          |- ear          captured sound, kept until it is sent       (audio)
          |- sessions     one live session after another              (sessions, session, wire, dialogue)
          |- herald       speaks for itself when nobody else can      (herald)
+         |- bell         rings when a timer or an alarm is due       (alarms)
          |- controls     button, mute, volume; and who asks for them (controls)
          '- telemetry    metrics for Prometheus                      (telemetry)
 
@@ -25,8 +26,10 @@ from http import HTTPStatus
 from pathlib import Path
 from time import monotonic
 
+from voice_agent.alarms.bell import Bell
 from voice_agent.assembly import (
     budget_for,
+    clockwork_for,
     control_socket_for,
     cues_for,
     endpoint_for,
@@ -40,11 +43,12 @@ from voice_agent.assembly import (
     unmuting_for,
 )
 from voice_agent.audio.devices import Condition, DevicesState
+from voice_agent.audio.valve import Mode
 from voice_agent.backoff import Backoff
 from voice_agent.config import Config
 from voice_agent.controls.button import Button
 from voice_agent.controls.panel import EXCUSES, FILE, Controls, Kept, Refused
-from voice_agent.controls.requests import reply_to
+from voice_agent.controls.requests import reply_to, timers_reply
 from voice_agent.credentials import Secret
 from voice_agent.dialogue import Dialogue, Fact, State, TokensUsed
 from voice_agent.errors import Cause, ConfigError, Unauthorized
@@ -103,7 +107,8 @@ class Agent:
         self._provider: Provider = provider_for(config)
         self._memory = memory_for(config)
         handle = Handle(self, self._memory, unmute_by=unmuting_for(config, control))
-        self._tools: Toolbox = toolbox_for(config, handle)
+        self.clockwork = clockwork_for(config, state)
+        self._tools: Toolbox = toolbox_for(config, handle, self.clockwork)
         self._tools.on_change = self._redeclare
         self._settings: SessionSettings = settings_for(config, ())
         self._group = asyncio.TaskGroup()
@@ -122,6 +127,7 @@ class Agent:
             doing=self._doing,
         )
         self.sessions = self._make_sessions()
+        self.bell = self._make_bell()
         self.controls = self._make_controls(state)
         self._socket = control
         self._accounted: tuple[Session, SessionStatistics] | None = None
@@ -147,6 +153,19 @@ class Agent:
             watch=lambda session: self.supervisor.watching(*session.vitals()),
         )
 
+    def _make_bell(self) -> Bell:
+        return Bell(
+            self.clockwork,
+            sound=self._ring,
+            hush=self.herald.hush,
+            voice=self.ports.voice,
+            is_understood=lambda: bool(self.session) and self.ports.valve.mode is not Mode.BUTTON,
+            wake=self.ports.wake,
+        )
+
+    async def _ring(self, cue: str) -> float:
+        return 0.0 if self.ports.valve.talking else await self.herald.ring(cue)
+
     def _make_controls(self, state: Path | None) -> Controls:
         return Controls(
             self.ports,
@@ -154,6 +173,7 @@ class Agent:
             mixer=mixer_for(self._config),
             store=Store(state / FILE, Kept, EXCUSES, durable=True) if state else None,
             hush=self._hush,
+            unring=lambda: self.bell.stop("hand"),
             cue=self.herald.play,
             on_change=self._tell_status,
         )
@@ -183,6 +203,7 @@ class Agent:
                 group.create_task(forever("ear", self.ports.ear.run()))
                 group.create_task(forever("sessions", self.sessions.run()))
                 group.create_task(forever("herald", self.herald.run()))
+                group.create_task(forever("bell", self.bell.run()))
                 group.create_task(forever("controls", self.controls.run()))
                 group.create_task(forever("supervisor", self.supervisor.run()))
                 if device := self._config.button.device:
@@ -202,11 +223,15 @@ class Agent:
         await HttpServer(wanted.address, wanted.port, self._page, act).run()
 
     def _act(self, path: str, query: Mapping[str, str]) -> tuple[HTTPStatus, bytes]:
-        return reply_to(self.controls, path, query, self.status())
+        about_timers = timers_reply(self.clockwork, path, query)
+        return about_timers or reply_to(self.controls, path, query, self.status())
 
     def snapshot(self) -> Snapshot:
         """All figures now."""
-        parts = Parts(self.ports, self.sessions, self.counters, self.budget, self.supervisor, self._tools)
+        budget, tools = self.budget, self._tools
+        parts = Parts(
+            self.ports, self.sessions, self.counters, budget, self.supervisor, tools, self.clockwork
+        )
         return snapshot(parts, self.herald.state, self._streamed_s)
 
     # ------------------------------------------------------------------------------------ sessions
@@ -332,3 +357,4 @@ async def run(config: Config, key: KeySource, *, stop: asyncio.Event, beat: Call
     finally:
         agent.budget.close()
         agent.controls.close()
+        agent.clockwork.close()

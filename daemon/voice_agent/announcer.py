@@ -5,9 +5,10 @@
     devices gone ----+--> wanted --> made, off the loop --> chime --> loudspeaker
     excuses ---------'
 
-A cue has no claim: what cannot sound now is dropped, and news that matters waits where it arises. The speaker
-itself sees to it that a cue gives way to an answer at once. Nobody is woken at night: without a session the
-daemon answers whoever speaks to it by a phrase, and less and less often; a lost microphone is told once.
+A cue has no claim: what cannot sound now is dropped, and news that matters waits where it arises. So does the
+bell of timers and alarms, which asks again until it may ring. The speaker itself sees to it that a cue gives
+way to an answer at once. Nobody is woken at night: without a session the daemon answers whoever speaks to it
+by a phrase, and less and less often; a lost microphone is told once.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from typing import Protocol, TypeVar
 from voice_agent.audio.helper import in_helper
 from voice_agent.audio.speaker import Speaker
 from voice_agent.dialogue import State
+from voice_agent.formats import BYTES_PER_SAMPLE, samples_to_s
 from voice_agent.occasions import Absence, Change, Ticks
 
 T = TypeVar("T")
@@ -44,6 +46,12 @@ LISTENING_AFTER_S = 0.7
 
 STALE_S = 3.0
 """So long a cue waits for a loudspeaker that is being opened: at the start, sessions are quicker."""
+
+RINGING_S = 8.0
+"""So long after a sound of a ring, whoever speaks means the ring and asks for no excuse."""
+
+TALK_S = 60.0
+"""Whoever speaks for longer without a pause is a television, and an alarm rings over it."""
 
 BY_HAND = frozenset({"muted", "unmuted"})
 """They answer a hand, which says that nobody is to be heard now."""
@@ -81,7 +89,7 @@ class Room(Protocol):
 class Announcer:
     """Lets cues sound; ``run`` is a task. ``doing``: what the conversation is at, if there is a session."""
 
-    def __init__(self, room: Room, cues: Cues | None, doing: Callable[[], State | None]) -> None:
+    def __init__(self, room: Room, cues: Cues, doing: Callable[[], State | None]) -> None:
         self._room = room
         self._cues = cues
         self._doing = doing
@@ -94,12 +102,14 @@ class Announcer:
         self._microphone = Absence()
         self._loudspeaker = Absence()
         self._listening_at: float | None = None
+        self._rang_at = float("-inf")
+        self._talk_since: float | None = None
 
     # ------------------------------------------------------------------------------------ what is asked
 
     def play(self, cue: str) -> None:
         """Let a cue sound soon, unless something else does."""
-        if self._cues is not None and not self._wanted.full():
+        if not self._wanted.full():
             self._wanted.put_nowait(cue)
 
     def excuse(self, phrase: str | None, *, asked: bool = False) -> None:
@@ -116,7 +126,24 @@ class Announcer:
 
     def woken(self) -> None:
         """A voice has reopened the session: say that we listen, if it stays at that."""
-        self._listening_at = monotonic() + LISTENING_AFTER_S
+        if not self._rings:  # that was what it was woken by
+            self._listening_at = monotonic() + LISTENING_AFTER_S
+
+    async def ring(self, cue: str) -> float:
+        """Let a timer or an alarm sound now, unless somebody speaks; for how long it does, in seconds."""
+        if not self._may_ring():
+            return 0.0
+        speaker = self._room.speaker
+        pcm = await self._aside(cue, partial(self._cues.pcm, cue, speaker.rate))
+        if not pcm or not self._may_ring() or speaker is not self._room.speaker or not speaker.chime(pcm):
+            return 0.0
+        self._rang_at = monotonic()
+        return samples_to_s(len(pcm) // BYTES_PER_SAMPLE, speaker.rate)
+
+    def hush(self) -> None:
+        """Let a sound of the daemon's own end at once."""
+        if self._room.speaker.chimes:
+            self._room.speaker.silence()
 
     # -------------------------------------------------------------------------------------- what is done
 
@@ -134,8 +161,6 @@ class Announcer:
 
     async def _sound(self) -> None:
         """Cues are made beside the event loop: arithmetic over a phrase takes a tenth of a second."""
-        if self._cues is None:
-            return
         await self._aside("review", self._cues.review)
         while True:
             cue, speaker = await self._wanted.get(), self._room.speaker
@@ -168,6 +193,16 @@ class Announcer:
             case _:
                 return cue in BY_HAND or self._nobody_speaks()
 
+    def _may_ring(self) -> bool:
+        doing = self._doing()
+        talked_s = 0.0 if self._talk_since is None else monotonic() - self._talk_since
+        free = doing in (None, State.IDLE) or (doing is State.LISTENING and talked_s > TALK_S)
+        return self._room.audible and free and self._silent()
+
+    @property
+    def _rings(self) -> bool:
+        return monotonic() - self._rang_at < RINGING_S
+
     def _nobody_speaks(self) -> bool:
         return self._doing() not in (State.LISTENING, State.SPEAKING)
 
@@ -181,6 +216,7 @@ class Announcer:
         while True:
             await asyncio.sleep(LOOK_S)
             now, doing = monotonic(), self._doing()
+            self._talk_since = (self._talk_since or now) if doing is State.LISTENING else None
             if self._ticks.due(now, waiting=doing is State.THINKING):
                 self.play("thinking")
             if self._listening_at is not None and now >= self._listening_at:
@@ -211,6 +247,9 @@ class Announcer:
             await asyncio.sleep(not_before - monotonic())
             if not self._asked or self._excuses:
                 await self._room.utterance()
+            if self._rings:
+                self._asked = False
+                continue
             await self._end_of_playout()
             self.play(phrase)
             self._excuses[phrase] = monotonic() + pause_s, min(pause_s * 2, LAST_EXCUSE_PAUSE_S)

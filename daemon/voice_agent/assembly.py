@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from voice_agent.audio.cues import Cues, Language, language_of
+from voice_agent.alarms.clockwork import EXCUSES, FILE, Clockwork
+from voice_agent.alarms.entries import Kept
+from voice_agent.audio.cues import NAMES, RINGS, Cues, Language, language_of
 from voice_agent.audio.mixer import Mixer
 from voice_agent.budget import Budget
 from voice_agent.config import Config
@@ -14,10 +16,11 @@ from voice_agent.dialogue import Memory
 from voice_agent.lifetime import Lifetime
 from voice_agent.realtime.events import ToolSpec, TurnDetection
 from voice_agent.realtime.providers import PROVIDERS, Place, Provider, SessionSettings, custom, endpoint
-from voice_agent.storage import state_directory
+from voice_agent.storage import Store, state_directory
 from voice_agent.tools.base import Tool, Toolbox
 from voice_agent.tools.clock import clock_tool
 from voice_agent.tools.device import Device, Elsewhere, device_tools
+from voice_agent.tools.timers import timer_tools
 from voice_agent.tools.volume import volume_tool
 from voice_agent.tools.weather import Home, Units, WeatherService, weather_tool
 from voice_agent.wire import Endpoint
@@ -77,10 +80,16 @@ def settings_for(config: Config, tools: tuple[ToolSpec, ...]) -> SessionSettings
     )
 
 
-def toolbox_for(config: Config, device: Device | None = None) -> Toolbox:
-    """The tools that the operator has enabled; ``device`` is what they may command."""
+def toolbox_for(config: Config, device: Device | None = None, clockwork: Clockwork | None = None) -> Toolbox:
+    """The tools that the operator has enabled; ``device`` and ``clockwork`` are what they may command."""
     device = device or Elsewhere()
-    known: tuple[Tool, ...] = (weather_for(config), clock_tool(), volume_tool(device), *device_tools(device))
+    known: tuple[Tool, ...] = (
+        weather_for(config),
+        clock_tool(),
+        *timer_tools(clockwork),
+        volume_tool(device),
+        *device_tools(device),
+    )
     return Toolbox(tool for tool in known if tool.name in config.tools.enabled)
 
 
@@ -112,14 +121,19 @@ def lifetime_for(config: Config) -> Lifetime:
     return Lifetime(limit_s, wanted.park_after_s)
 
 
-def cues_for(config: Config) -> Cues | None:
-    """The daemon's own sounds, if they are wanted."""
-    if not config.cues.enabled:
-        return None
+def clockwork_for(config: Config, state: Path | None) -> Clockwork:
+    """Timers and alarms; ``state``: the directory in which they outlive the process."""
+    store = Store(state / FILE, Kept, EXCUSES, durable=True) if state else None
+    return Clockwork(store, names_in_log=config.log.transcripts)
+
+
+def cues_for(config: Config) -> Cues:
+    """The daemon's own sounds; if there are to be none, still those that people set a timer for."""
     wanted = config.cues
+    unasked = () if wanted.enabled else (name for name in NAMES if name not in RINGS)
     return Cues(
         language_for(config),
-        quiet=wanted.quiet,
+        quiet=(*wanted.quiet, *unasked),
         folder=Path(wanted.folder) if wanted.folder else None,
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from time import monotonic
 
+from voice_agent.alarms.clockwork import Clockwork
 from voice_agent.audio.devices import Condition, DevicesState, DeviceState
 from voice_agent.audio.names import Direction
 from voice_agent.budget import Budget
@@ -73,6 +74,7 @@ class Parts:
     budget: Budget
     supervisor: Supervisor
     tools: Toolbox
+    clockwork: Clockwork
 
 
 def snapshot(parts: Parts, state: figures.State, streamed_s: float) -> figures.Snapshot:
@@ -90,6 +92,7 @@ def snapshot(parts: Parts, state: figures.State, streamed_s: float) -> figures.S
         device_openings=devices.opened,
         device_calls_abandoned=devices.abandoned,
         allowance=_allowance(parts.budget),
+        timers=_timers(parts.clockwork),
         tools_running=parts.tools.calls.running,
         tools_left_behind=parts.tools.calls.strays,
         components={name: component.up for name, component in watched.components.items()},
@@ -180,6 +183,11 @@ def _device(devices: DevicesState, direction: Direction, last_callback: float) -
         resampled=state.resampled,
         restarts={why.value: count for (way, why), count in devices.restarts.items() if way is direction},
     )
+
+
+def _timers(clockwork: Clockwork) -> figures.Timers:
+    counts = clockwork.statistics()
+    return figures.Timers(counts.set, counts.rung, counts.unanswered, counts.missed)
 
 
 def _allowance(budget: Budget) -> figures.Allowance:

@@ -69,7 +69,7 @@ class Herald:
         self,
         provider: str,
         ends: Ends,
-        cues: Cues | None,
+        cues: Cues,
         counters: Counters,
         on_change: Callable[[], None],
         *,
@@ -175,6 +175,14 @@ class Herald:
     def play(self, cue: str) -> None:
         """Let a cue sound soon, unless somebody speaks."""
         self._announcer.play(cue)
+
+    async def ring(self, cue: str) -> float:
+        """Let a timer or an alarm sound now, unless somebody speaks; for how long it does, in seconds."""
+        return await self._announcer.ring(cue)
+
+    def hush(self) -> None:
+        """Let a sound of the daemon's own end at once."""
+        self._announcer.hush()
 
     async def run(self) -> None:
         """Let cues sound; while there is no session, answer whoever speaks."""

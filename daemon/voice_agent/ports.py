@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import monotonic
 
 from voice_agent.audio.devices import AudioDevices, Condition
 from voice_agent.audio.ear import Chunk, Ear, EarStatistics
@@ -31,6 +32,9 @@ TRAILING_MS = 500
 
 MISSING = frozenset({Condition.CLOSED, Condition.ABSENT, Condition.FAILED})
 """Conditions in which a microphone hears nothing although it should."""
+
+ECHO_S = 0.3
+"""A ring has died away in the room by then, and what the microphone brings is of now."""
 
 MICROPHONE_BUFFER_S = 2.0
 """The microphone's own ring: the ear empties it at once and does the keeping."""
@@ -177,6 +181,23 @@ class Ports:
         self._listeners.append(listen)
         try:
             await over
+        finally:
+            self._listeners.remove(listen)
+
+    async def voice(self) -> None:
+        """Wait until somebody begins to speak in a pause of what the loudspeaker plays."""
+        gate = VoiceGate(self.ear.rate)
+        begins: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def listen(chunk: Chunk) -> None:
+            silent_s = monotonic() - self.speaker.sounding_at - self.speaker.latency / self.speaker.rate
+            heard = silent_s > ECHO_S and gate.feed(chunk.position, chunk.pcm) is not None
+            if heard and not begins.done():
+                begins.set_result(None)
+
+        self._listeners.append(listen)
+        try:
+            await begins
         finally:
             self._listeners.remove(listen)
 

@@ -42,6 +42,7 @@ class Store(Generic[S]):
         self._lock = threading.Lock()  # held for an instant, never while the disk is asked
         self._waiting: S | None = None
         self._writing = False
+        self._failed = False
         self._writer: threading.Thread | None = None
         self._told = False
 
@@ -66,10 +67,11 @@ class Store(Generic[S]):
             self._writer.start()
         self.settle(wait_s)
 
-    def settle(self, wait_s: float) -> None:
-        """Wait that long for what is being written."""
+    def settle(self, wait_s: float) -> bool:
+        """Wait that long for what is being written; whether all that was to be written is."""
         if self._writer:
             self._writer.join(wait_s)
+        return not self._writing and not self._failed
 
     def _write_on(self) -> None:
         """In a thread: until nothing waits to be written."""
@@ -90,7 +92,9 @@ class Store(Generic[S]):
                 with beside.open("rb") as file:
                     os.fsync(file.fileno())
             beside.replace(self._path)
+            self._failed = False
         except OSError as error:
+            self._failed = True
             self._tell(self._excuses.writing, error)
 
     def _tell(self, text: str, error: Exception) -> None:

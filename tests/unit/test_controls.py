@@ -40,6 +40,7 @@ class Desk:
 
     def __init__(self, directory: Path, mode: Mode = Mode.ALWAYS, mixer: Mixer | None = None) -> None:
         self.device = Device(mode)
+        self.rings = False
         self.store = Store(directory / FILE, Kept, EXCUSES, durable=True)
         self.controls = Controls(
             self.device,
@@ -47,9 +48,14 @@ class Desk:
             mixer=mixer,
             store=self.store,
             hush=lambda: self.device.note("hush"),
+            unring=self._unring,
             cue=lambda name: self.device.note(f"cue {name}"),
             on_change=lambda: self.device.note("told"),
         )
+
+    def _unring(self) -> bool:
+        rang, self.rings = self.rings, False
+        return rang
 
     def ask(self, path: str, **query: str) -> tuple[int, dict[str, object]]:
         status, body = reply_to(self.controls, path, query, "in session")

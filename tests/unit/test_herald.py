@@ -342,13 +342,6 @@ async def test_the_end_of_an_allowance_is_spoken_to_whom_it_interrupts(room: Roo
     assert room.sounded == ["allowance"], "once, and not to an empty room"
 
 
-def test_without_cues_the_herald_is_silent() -> None:
-    room = Room()
-    silent = Herald("yandex", room, None, room.counters, lambda: None)
-    silent.observe(AnswerFailed(1, "no_progress", "because"))
-    assert room.speaker.positions().queued == 0
-
-
 def test_every_cause_is_counted_under_its_own_name() -> None:
     room, policy = Room(), Reconnect()
     for cause in Cause:

@@ -37,7 +37,7 @@ from voice_agent.telemetry.counters import (
 )
 from voice_agent.telemetry.metrics import Exposition
 from voice_agent.telemetry.row import PREFIX
-from voice_agent.telemetry.snapshot import Allowance, Capture, Device, Echo, Link, Snapshot
+from voice_agent.telemetry.snapshot import Allowance, Capture, Device, Echo, Link, Snapshot, Timers
 from voice_agent.telemetry.table import ROWS
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -212,6 +212,7 @@ def full() -> Snapshot:
         allowance=Allowance(audio_s=1.0, audio_limit_s=60.0, tokens=7, tokens_limit=100),
         components={"uplink": True, "sender": False},
         troubles={"uplink": 0, "sender": 2},
+        timers=Timers({"timer": 1}, {"timer": 2}, {"timer": 0}, {"alarm": 1}),
     )
 
 

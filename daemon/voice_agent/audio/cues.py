@@ -53,7 +53,11 @@ TONES: Mapping[str, tuple[Tone, ...]] = {
     "loudspeaker_back": (Tone(523, 110), Tone(784, 180)),
     "muted": (Tone(587, 90), Tone(392, 130)),
     "unmuted": (Tone(392, 90), Tone(587, 130)),
+    "timer": (Tone(1047, 90), Tone(0, 60), Tone(1047, 90), Tone(0, 60), Tone(1319, 160)) * 2,
+    "alarm": (Tone(784, 120), Tone(988, 120), Tone(1175, 240)) * 2,
 }
+RINGS = ("timer", "alarm")
+"""People have asked for these: they sound though the daemon is to say nothing of its own accord."""
 
 PHRASES: Mapping[str, Mapping[Language, str]] = {
     "offline": {

@@ -110,7 +110,7 @@ class Speaker:
 
         ``starts`` says that a stretch of speech begins here: silence before it is a pause, not a gap.
         """
-        if self._chimes():
+        if self.chimes:
             self.silence()
         position, dry = self._ring.written + self._spilled, not self._ring.queued
         if starts:
@@ -123,15 +123,15 @@ class Speaker:
         if len(samples):
             self._keep(samples)
 
-    def chime(self, pcm: bytes) -> None:
-        """Play a sound that is no part of a conversation, unless something is still to be heard.
+    def chime(self, pcm: bytes) -> bool:
+        """Play a sound that is no part of a conversation; ``False``: something else is still to be heard.
 
         It gives way to ``play`` at once. What the ring has no room for is left out: as it never spills, its
         end does not move ``queued``, which a dialogue has read before it plays.
         """
         queued, played = self.positions()
         if queued > played:
-            return
+            return False
         self._playout.seams.append(queued)
         self._playout.not_before = 0.0
         samples = samples_in(pcm)
@@ -140,8 +140,10 @@ class Speaker:
         self._ring.write(samples)
         self._chime_end = self._ring.written
         self._playout.seams.append(self._chime_end)
+        return True
 
-    def _chimes(self) -> bool:
+    @property
+    def chimes(self) -> bool:
         """Whether what is still to be heard is a chime."""
         return self._ring.written == self._chime_end > self.positions().played
 
@@ -194,7 +196,7 @@ class Speaker:
 
         A chime is not worth it: it is silenced.
         """
-        if self._chimes():
+        if self.chimes:
             self.silence()
         else:
             self._playout.held = True

@@ -33,6 +33,8 @@ CueName = Literal[
     "loudspeaker_back",
     "muted",
     "unmuted",
+    "timer",
+    "alarm",
     "offline",
     "trouble",
     "refused",

@@ -5,11 +5,14 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from voice_agent.controls.panel import Status
 from voice_agent.errors import VoiceAgentError
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 TIMEOUT_S = 5.0
 SERVICE_SOCKET = Path("/run/voice-agent/control")
@@ -29,6 +32,11 @@ class NotDone(VoiceAgentError):
 
 def ask(method: str, deed: str, path: Path | None = None) -> Status:
     """Ask the daemon for a deed (``mute``, ``volume?to=40``); how its controls stand then."""
+    return ask_for(Status, method, deed, path)
+
+
+def ask_for(shape: type[T], method: str, deed: str, path: Path | None = None) -> T:
+    """Ask the daemon for a deed; its answer, which has this shape."""
     found = path or next(iter(candidates()))
     connection = _Connection(found)
     try:
@@ -43,7 +51,7 @@ def ask(method: str, deed: str, path: Path | None = None) -> Status:
         raise NotRunning(f"the daemon at {found} does not answer: {error!r}") from error
     finally:
         connection.close()
-    return _understood(status, body)
+    return _understood(shape, status, body)
 
 
 def candidates(environ: Mapping[str, str] = os.environ) -> Iterator[Path]:
@@ -54,10 +62,10 @@ def candidates(environ: Mapping[str, str] = os.environ) -> Iterator[Path]:
     yield SERVICE_SOCKET
 
 
-def _understood(status: int, body: bytes) -> Status:
+def _understood(shape: type[T], status: int, body: bytes) -> T:
     try:
         if status == http.client.OK:
-            return msgspec.json.decode(body, type=Status)
+            return msgspec.json.decode(body, type=shape)
         raise NotDone(msgspec.json.decode(body, type=dict[str, str])["error"])
     except (msgspec.MsgspecError, KeyError) as error:
         raise NotRunning(f"what answers is no voice-agent: status {status}") from error

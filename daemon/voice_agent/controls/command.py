@@ -1,15 +1,21 @@
-"""Commands to the daemon that runs: `voice-agent mute`, `unmute`, `talk`, `volume` and `stop`."""
+"""Commands to the daemon that runs: `voice-agent mute`, `unmute`, `talk`, `volume`, `stop` and `timers`."""
 
 import argparse
 import os
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voice_agent.alarms.clockwork import Listed, Listing
 
 NAMES = {
     "mute": "close the running daemon's microphone until it is unmuted",
     "unmute": "open it again",
     "talk": "press or release the running daemon's button",
     "volume": "show or change the running daemon's volume",
-    "stop": "let the running daemon be quiet: no more of this answer",
+    "stop": "let the running daemon be quiet: no more of this answer, nor of a ring",
+    "timers": "list or cancel the running daemon's timers and alarms",
 }
 """The commands, and what each is for."""
 
@@ -18,11 +24,13 @@ DESCRIPTIONS = {
     " is restarted, until `voice-agent unmute`.",
     "talk": "Press the button of the running daemon: it falls silent and listens, in whatever mode, until the"
     " button is released or gate.talk_s has passed. Without a word: press it, or release it if it is down.",
+    "timers": "List the running daemon's timers and alarms, or cancel some; one that rings falls silent.",
     "volume": "Show the volume, set it (0 to 100, and to 130 with peaks bent softly), or change it.",
 }
 EPILOGS = {
     "mute": "example: voice-agent mute && systemctl restart voice-agent",
     "talk": "example: voice-agent talk press; then speak; then voice-agent talk release",
+    "timers": "examples: voice-agent timers; voice-agent timers cancel eggs; voice-agent timers cancel --all",
     "volume": "examples: voice-agent volume; voice-agent volume 60; voice-agent volume +10",
 }
 
@@ -41,8 +49,18 @@ def describe(name: str, parser: argparse.ArgumentParser) -> None:
         case "volume":
             parser.add_argument("level", nargs="?", type=_level, metavar="[+|-]N", help="level, or a step")
             parser.set_defaults(command=_volume)
+        case "timers":
+            _describe_timers(parser)
         case _:
             parser.set_defaults(command=_simple, deed=name)
+
+
+def _describe_timers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("deed", nargs="?", choices=["list", "cancel"], default="list", help="default: list")
+    parser.add_argument("name", nargs="*", metavar="NAME", help="which to cancel")
+    parser.add_argument("--all", action="store_true", help="cancel all timers and alarms")
+    parser.add_argument("--json", action="store_true", help="print JSON, as the model gets it")
+    parser.set_defaults(command=partial(_timers, parser))
 
 
 def _simple(arguments: argparse.Namespace) -> int:
@@ -72,6 +90,43 @@ def _volume(arguments: argparse.Namespace) -> int:
         status = ask("POST", f"volume?{'by' if wanted[0] in '+-' else 'to'}={wanted}", arguments.socket)
     print(status.volume)
     return os.EX_OK
+
+
+def _timers(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    from urllib.parse import quote
+
+    import msgspec
+
+    from voice_agent.alarms.clockwork import Listing
+    from voice_agent.controls.client import ask_for
+
+    name: str = " ".join(arguments.name)
+    cancels = arguments.deed == "cancel"
+    if cancels != (bool(name) != arguments.all) or (not cancels and name):
+        parser.error("cancel takes a NAME or --all, and list takes neither")
+    deed = f"timers/cancel?{'all=1' if arguments.all else 'name=' + quote(name)}" if cancels else "timers"
+    listing = ask_for(Listing, "POST" if cancels else "GET", deed, arguments.socket)
+    print(msgspec.json.encode(listing).decode() if arguments.json else _as_text(listing))
+    return os.EX_OK
+
+
+def _as_text(listing: "Listing") -> str:
+    lines = [f"{each.name:<24} {each.kind:<6} {_when(each)}" for each in listing.timers]
+    lines += [f"{each.name:<24} {each.kind:<6} missed: {each.date} {each.time}" for each in listing.missed]
+    return "\n".join(lines) or "no timer or alarm is set"
+
+
+def _when(listed: "Listed") -> str:
+    """When it is due, in a few words."""
+    if listed.ringing:
+        return "rings"
+    if listed.seconds_left is not None:
+        minutes, seconds = divmod(listed.seconds_left, 60)
+        hours, minutes = divmod(minutes, 60)
+        at = f", at {listed.ends_at}" if listed.ends_at else ""
+        return f"in {hours}:{minutes:02}:{seconds:02}{at}"
+    days = listed.date or " ".join(day[:3] for day in listed.repeat or [])
+    return f"{listed.time} {days}"
 
 
 def _level(text: str) -> str:

@@ -5,7 +5,8 @@ microphone's stream; an utterance that it cuts is ended by silence and answered 
 
 The button means what the mode of the gate makes of it. Pressing it always silences the answer at once: who
 presses wants to speak. In push-to-talk what is said until the release is sent. In the other modes a press by
-signal only silences, and wakes a parked session.
+signal only silences, and wakes a parked session. While a timer or an alarm rings, a press ends that and means
+nothing else, even on a muted device: who is rung at reaches for the button.
 """
 
 import asyncio
@@ -76,7 +77,8 @@ class Device(Protocol):
 class Controls:
     """The device's controls; ``run`` is a task for the mixer. Everything else is done at once.
 
-    ``hush`` silences what sounds and forgets what is owed; ``cue`` lets a sound of the daemon's own be heard.
+    ``hush`` silences what sounds and forgets what is owed; ``cue`` lets a sound of the daemon's own be heard;
+    ``unring`` ends the ring of a timer or an alarm: whether there was one.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Controls:
         mixer: Mixer | None,
         store: Store[Kept] | None,
         hush: Callable[[], None],
+        unring: Callable[[], bool],
         cue: Callable[[str], None],
         on_change: Callable[[], None],
     ) -> None:
@@ -94,6 +97,7 @@ class Controls:
         self._mixer = mixer
         self._store = store
         self._hush = hush
+        self._unring = unring
         self._cue = cue
         self._on_change = on_change
         self._kept = (store and store.read()) or Kept()
@@ -133,6 +137,9 @@ class Controls:
 
     def press(self) -> None:
         """Begin to speak: what sounds is silenced, and what is said is sent, whatever else forbids it."""
+        if self._unring():
+            self._hush()
+            return
         if self.muted:
             self._cue("muted")
             raise Refused("the microphone is muted; unmute it first: voice-agent unmute")
@@ -148,15 +155,18 @@ class Controls:
     def signal(self) -> None:
         """A button without a release: a push begins, the next one ends. Without push-to-talk it silences."""
         if self._device.valve.mode is not Mode.BUTTON:
-            self.stop()
-            self._device.wake()
+            rang = self._unring()
+            self._hush()
+            if not rang:
+                self._device.wake()
         elif self._device.valve.talking:
             self.release()
         else:
             self.press()
 
     def stop(self) -> None:
-        """Be quiet: no word more of this answer, nor of one that is still to come."""
+        """Be quiet: no ring, no word more of this answer, nor of one that is still to come."""
+        self._unring()
         self._hush()
 
     def set_volume(self, level: int) -> int:

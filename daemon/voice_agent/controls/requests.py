@@ -4,8 +4,10 @@
     POST /control/talk/press       /control/talk/release   /control/stop
     POST /control/mute             /control/unmute
     POST /control/volume?to=40     ?by=-10
+    GET  /control/timers           timers and alarms
+    POST /control/timers/cancel?name=eggs      ?all=1
 
-Every answer is JSON: how the controls stand then, or ``{"error": "..."}``.
+Every answer is JSON: how the controls stand then, for the last two what is set then, or ``{"error": "..."}``.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +16,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from voice_agent.alarms.clockwork import Clockwork
 from voice_agent.controls.panel import Controls, Refused
+from voice_agent.errors import ToolError
 
 
 class Reply(NamedTuple):
@@ -35,6 +39,25 @@ def reply_to(controls: Controls, path: str, query: Mapping[str, str], connection
     if not done:
         return _failure(HTTPStatus.NOT_FOUND, f"there is no control named {path!r}")
     return Reply(HTTPStatus.OK, msgspec.json.encode(controls.status(connection)) + b"\n")
+
+
+def timers_reply(clockwork: Clockwork, path: str, query: Mapping[str, str]) -> Reply | None:
+    """Do what is asked of timers and alarms, if the ``path`` is about them."""
+    match path, dict(query):
+        case "timers", _:
+            pass
+        case "timers/cancel", {"name": name}:
+            try:
+                clockwork.cancel([clockwork.find(name)])
+            except ToolError as error:
+                return _failure(HTTPStatus.CONFLICT, str(error))
+        case "timers/cancel", {"all": _}:
+            clockwork.cancel(clockwork.entries)
+        case "timers/cancel", _:
+            return _failure(HTTPStatus.BAD_REQUEST, "say which: name=..., or all=1")
+        case _:
+            return None
+    return Reply(HTTPStatus.OK, msgspec.json.encode(clockwork.listing()) + b"\n")
 
 
 def _do(controls: Controls, path: str, query: Mapping[str, str]) -> bool:

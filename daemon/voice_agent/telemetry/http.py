@@ -43,6 +43,8 @@ Act = Callable[[str, Mapping[str, str]], tuple[HTTPStatus, bytes]]
 """From what follows ``/control/`` and the query to status and JSON; an empty path asks how things are."""
 
 CONTROL = "/control"
+QUESTIONS = frozenset({"", "timers"})
+"""What is asked there without changing anything."""
 GUARD = "x-voice-agent"
 """Its value does not matter."""
 LOCAL_NAMES = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -134,8 +136,9 @@ class HttpServer:
 
     def _control(self, request: Request, act: Act) -> bytes:
         deed = request.path.removeprefix(CONTROL).strip("/")
-        if request.method != ("POST" if deed else "GET"):
-            return _response(HTTPStatus.METHOD_NOT_ALLOWED, extra=f"Allow: {'POST' if deed else 'GET'}\r\n")
+        method = "GET" if deed in QUESTIONS else "POST"
+        if request.method != method:
+            return _response(HTTPStatus.METHOD_NOT_ALLOWED, extra=f"Allow: {method}\r\n")
         if not self._is_ours(request):
             return _response(HTTPStatus.FORBIDDEN)
         status, body = act(deed, request.query)

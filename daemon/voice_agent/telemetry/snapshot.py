@@ -98,6 +98,19 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
+class Timers:
+    """Timers and alarms, by kind."""
+
+    set: Mapping[str, int] = field(default_factory=dict)
+    """Now."""
+    rung: Mapping[str, int] = field(default_factory=dict)
+    unanswered: Mapping[str, int] = field(default_factory=dict)
+    """Of those, nobody came."""
+    missed: Mapping[str, int] = field(default_factory=dict)
+    """Due when nobody could hear it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """All of it."""
 
@@ -112,6 +125,7 @@ class Snapshot:
     device_openings: int = 0
     device_calls_abandoned: int = 0
     allowance: Allowance = Allowance()
+    timers: Timers = field(default_factory=Timers)
     tools_running: int = 0
     tools_left_behind: int = 0
     """Calls that nobody waits for any more, and that have not ended."""

@@ -217,4 +217,29 @@ HEALTH = (
     ),
 )
 
-ROWS = (*SESSIONS, *SOUND, *TALK, *HEALTH)
+TIMERS = (
+    Row("timers_set", "gauge", "Timers and alarms that are set.", lambda now: now.timers.set, ("kind",)),
+    Row(
+        "timers_rung_total",
+        "counter",
+        "Timers and alarms that began to ring.",
+        lambda now: now.timers.rung,
+        ("kind",),
+    ),
+    Row(
+        "timers_unanswered_total",
+        "counter",
+        "Of those, ended by themselves after three minutes, as nobody came.",
+        lambda now: now.timers.unanswered,
+        ("kind",),
+    ),
+    Row(
+        "timers_missed_total",
+        "counter",
+        "Timers and alarms that were due when nobody could hear them, and not rung later.",
+        lambda now: now.timers.missed,
+        ("kind",),
+    ),
+)
+
+ROWS = (*SESSIONS, *SOUND, *TALK, *TIMERS, *HEALTH)

@@ -1,0 +1,71 @@
+"""Timers and alarms on the real process: heard in the room, whatever is broken, until somebody stops them."""
+
+import json
+import re
+from pathlib import Path
+from time import CLOCK_BOOTTIME, clock_gettime
+
+import msgspec
+import numpy as np
+import pytest
+
+from tests.system.harness import RATE, Daemon, daemon, scene
+from tests.system.test_controls import cli
+from tests.system.test_cues import found
+from voice_agent.alarms.clock import BOOT_ID
+from voice_agent.alarms.clockwork import FILE
+from voice_agent.alarms.entries import Entry, Kept, Timer
+from voice_agent.audio.cues import TONES, tones
+
+pytestmark = [pytest.mark.system, pytest.mark.audio]
+
+GROUP = np.frombuffer(tones(TONES["timer"], RATE), "<i2")
+NOWHERE = "ws://127.0.0.1:9/realtime"
+
+
+def settings(directory: Path, more: str = "") -> str:
+    return f'[control]\nsocket = "{directory}/control"\n{more}'
+
+
+def groups(voice: Daemon) -> list[int]:
+    """Where the tones of a timer have sounded."""
+    return found(GROUP, voice.card.played())
+
+
+def set_before(directory: Path, **due_in_s: float) -> None:
+    """Timers as an earlier process of this boot has left them."""
+    boot, now_s = BOOT_ID.read_text().strip(), clock_gettime(CLOCK_BOOTTIME)
+    timers = tuple(Timer(name, 60.0, now_s + seconds) for name, seconds in due_in_s.items())
+    (directory / FILE).write_bytes(msgspec.json.encode(Kept(boot, now_s, timers)))
+
+
+def kept(directory: Path) -> tuple[Entry, ...]:
+    """What outlives the process."""
+    return msgspec.json.decode((directory / FILE).read_bytes(), type=Kept).entries
+
+
+async def until_rung(voice: Daemon, times: int = 1) -> None:
+    await voice.until(lambda: len(groups(voice)) >= times, 15)
+
+
+async def until_quiet(voice: Daemon) -> None:
+    """The ring has ended, and half a second of silence has been played since."""
+    await voice.until_logged("ringing has ended")
+    await voice.until(lambda: not voice.card.played()[-RATE // 2 :].any())
+
+
+@scene
+async def test_a_timer_rings_without_a_network_again_and_again_until_it_is_cancelled(tmp_path: Path) -> None:
+    set_before(tmp_path, eggs=1.0, roast=3600.0)
+    with daemon(tmp_path, NOWHERE, settings=settings(tmp_path)) as voice:
+        await until_rung(voice, times=2)
+        first, second = groups(voice)
+        assert 3.5 < (second - first) / RATE < 4.6
+        eggs, roast = (await cli(tmp_path, "timers")).splitlines()
+        assert re.fullmatch(r"eggs +timer +rings", eggs)
+        assert re.fullmatch(r"roast +timer +in 0:59:\d\d, at \d\d:\d\d", roast)
+        left = json.loads(await cli(tmp_path, "timers", "cancel", "the", "egg", "timer", "--json"))
+        assert [each["name"] for each in left["timers"]] == ["roast"]
+        await voice.until(lambda: not voice.card.played()[-4 * RATE :].any())
+        assert "eggs" not in voice.log
+    assert [entry.name for entry in kept(tmp_path)] == ["roast"]
