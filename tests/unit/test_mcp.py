@@ -18,6 +18,7 @@ from aiohttp import web
 
 from tests.fakes.tool_server import House, site_of
 from voice_agent.backoff import Backoff
+from voice_agent.config import McpServer
 from voice_agent.credentials import Secret
 from voice_agent.errors import ConfigError, ToolError
 from voice_agent.tools import mcp
@@ -48,7 +49,7 @@ class Home:
         self.keeper = Keeper(settings, self._put, backoff=Backoff(draw=lambda: 0.0), **more)
 
     def _put(self, server: str, tools: Iterable[Tool]) -> None:
-        assert server == "mcp:home"
+        assert server == "MCP server home"
         self.puts += 1
         self.tools = {tool.name: tool for tool in tools}
 
@@ -461,9 +462,14 @@ def test_a_program_does_not_outlive_a_daemon_that_is_killed() -> None:
 
 def test_servers_are_asked_once_what_they_offer() -> None:
     async def scene() -> None:
-        servers = [house(pipe()), replace(house(Program(("/bin/false",))), name="broken")]
+        servers = [
+            McpServer(name="home", argv=pipe().argv),
+            McpServer(name="broken", argv=("/bin/false",)),
+            McpServer(name="unused", argv=("/bin/false",), enabled=False),
+        ]
         found = await discover(servers, 10)
         assert [tool.name for tool in found["home"].tools] == ["home_who"]
+        assert "unused" not in found
         assert found["broken"] == ((), "it ended with exit code 1")
 
     play(scene)

@@ -174,10 +174,18 @@ class CommandTool(Struct, frozen=True):
 
 
 class McpServer(Struct, frozen=True):
-    """A server of the Model Context Protocol, whose tools the model may call."""
+    """A server of the Model Context Protocol, whose tools the model may call.
+
+    It needs the package mcp: pip install 'voice-agent[mcp]'.
+    """
 
     name: Annotated[
-        Name, Meta(examples=["files"], description="Its tools are called NAME_TOOL, so that no two clash")
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9_-]{1,32}$",
+            examples=["files"],
+            description="Its tools are called NAME_TOOL, so that no two clash; up to 32 characters",
+        ),
     ] = ""
     enabled: Annotated[bool, Meta(description="Whether it is used")] = True
     argv: Annotated[
@@ -187,20 +195,49 @@ class McpServer(Struct, frozen=True):
             description="Program that speaks it on its standard input and output; or give a url",
         ),
     ] = ()
+    directory: Annotated[str, Meta(description="Absolute path of the program's working directory")] = "/"
+    environment: Annotated[
+        dict[str, str],
+        Meta(description="Variables of the program, which sees hardly any of the daemon's own"),
+    ] = {}
     url: Annotated[str, Meta(description="Address of a streamable HTTP server; or give argv")] = ""
     headers: Annotated[dict[str, str], Meta(description="Headers that are no secrets")] = {}
-    environment: Annotated[dict[str, str], Meta(description="Variables of the program")] = {}
+    insecure: Annotated[
+        bool, Meta(description="Allow http://, which anybody on the way can read and change, to public hosts")
+    ] = False
     key_from: Annotated[str, Meta(pattern=CREDENTIAL_NAME, description=_KEY + "; empty: none")] = ""
+    key_variable: Annotated[
+        str, Meta(pattern=r"^[A-Za-z0-9_]+$", description="Variable in which the program finds it")
+    ] = "CREDENTIAL"
     key_header: Annotated[
-        str, Meta(pattern=r"^[A-Za-z0-9_-]+$", description="HTTP header that carries it")
+        str, Meta(pattern=r"^[A-Za-z0-9_-]+$", description="HTTP header that carries it to the url")
     ] = "Authorization"
     key_scheme: Annotated[
         str, Meta(pattern=CREDENTIAL_NAME, description="Word before it in that header; empty: it alone")
     ] = "Bearer"
     allow: Annotated[
-        tuple[str, ...], Meta(description="Those of its tools that the model may call; empty: all")
+        tuple[str, ...],
+        Meta(
+            examples=[["list_*", "read_file"]],
+            description="Those of its tools that the model may call; * stands for anything; empty: all",
+        ),
     ] = ()
     timeout_s: Annotated[float, Meta(ge=0.5, le=600, description="Longest wait for an answer, in s")] = 30.0
+    start_timeout_s: Annotated[
+        float, Meta(ge=1, le=600, description="Longest wait until it has said what it offers, in s")
+    ] = 30.0
+    speak: Annotated[Speak, Meta(description=_SPEAK)] = "always"
+    interruptible: (
+        Annotated[
+            bool,
+            Meta(
+                examples=[True],
+                description="Whether a call is given up when the user goes on speaking; not set: if the tool"
+                " says of itself that it only reads",
+            ),
+        ]
+        | None
+    ) = None
 
 
 ProviderTools = Annotated[

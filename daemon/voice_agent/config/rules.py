@@ -5,6 +5,7 @@ from ipaddress import ip_address
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from voice_agent.config.schema import Config, Kind, Provider
+from voice_agent.config.servers import server_clashes
 from voice_agent.config.shapes import join
 from voice_agent.config.tables import Problem
 from voice_agent.credentials import NAMED_WAYS, THREE_WAYS, looks_secret, names_a_secret
@@ -75,6 +76,7 @@ def clashes(config: Config, reported: set[str]) -> Iterator[Problem]:
     for name in ("geocoding_url", "forecast_url"):
         if _split(getattr(config.tools.weather, name), "http", "https") is None:
             yield Problem(f"tools.weather.{name}", "is not a web address", "write https://host/path")
+    yield from server_clashes(config.tools.mcp)
     if config.reconnect.first_s > config.reconnect.cap_s:
         yield Problem("reconnect.first_s", "is above reconnect.cap_s", "make it smaller")
     if not _is_loopback_address(config.metrics.address):

@@ -77,7 +77,7 @@ class Keeper:
         backoff: Backoff | None = None,
     ) -> None:
         self.name = settings.name
-        self.source = f"mcp:{settings.name}"
+        self.source = f"MCP server {settings.name}"
         self.decided = asyncio.Event()
         """Set once the first attempt has come to an end, well or badly."""
         self._settings = settings

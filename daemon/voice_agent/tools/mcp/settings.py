@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
-from voice_agent.credentials import Secret
+from voice_agent.config import McpServer
+from voice_agent.credentials import Secret, find_named
 from voice_agent.dialogue import Reply
 
 
@@ -52,3 +54,23 @@ class ServerSettings:
     start_timeout_s: float = 30.0
     interruptible: bool | None = None
     reply: Reply = Reply.ALWAYS
+
+
+def settings_of(wanted: McpServer) -> ServerSettings:
+    """What was written in ``[[tools.mcp]]``."""
+    return ServerSettings(
+        wanted.name,
+        _place(wanted),
+        partial(find_named, wanted.key_from) if wanted.key_from else no_key,
+        wanted.allow,
+        wanted.timeout_s,
+        wanted.start_timeout_s,
+        wanted.interruptible,
+        Reply(wanted.speak),
+    )
+
+
+def _place(wanted: McpServer) -> Program | Site:
+    if wanted.url:
+        return Site(wanted.url, wanted.headers, wanted.key_header, wanted.key_scheme)
+    return Program(wanted.argv, wanted.directory, wanted.environment, wanted.key_variable)

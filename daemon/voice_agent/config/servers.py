@@ -1,0 +1,55 @@
+"""The rules for MCP servers that no single setting can state."""
+
+from collections.abc import Iterator, Sequence
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from voice_agent.addresses import names_this_place
+from voice_agent.config.declared import McpServer
+from voice_agent.config.tables import Problem
+from voice_agent.credentials import NAMED_WAYS, names_a_secret
+
+
+def server_clashes(servers: Sequence[McpServer]) -> Iterator[Problem]:
+    """What is wrong with ``[[tools.mcp]]``, each and together."""
+    names = [server.name for server in servers]
+    for index, server in enumerate(servers):
+        path = f"tools.mcp[{index}]"
+        if server.name in names[:index]:
+            yield Problem(f"{path}.name", f'"{server.name}" is taken', "give each server a name of its own")
+        if bool(server.argv) == bool(server.url):
+            what = "has both argv and url" if server.url else "has neither argv nor url"
+            yield Problem(path, what, "a program has argv, a site has url")
+        yield from _program_problems(server, path)
+        if server.url:
+            yield from _url_problems(server, f"{path}.url")
+
+
+def _program_problems(server: McpServer, path: str) -> Iterator[Problem]:
+    if server.argv and not server.argv[0].startswith("/"):
+        yield Problem(f"{path}.argv[0]", "is not an absolute path", "begin it with /")
+    if not server.directory.startswith("/"):
+        yield Problem(f"{path}.directory", "is not an absolute path", "begin it with /")
+
+
+def _url_problems(server: McpServer, path: str) -> Iterator[Problem]:
+    parts = _split(server.url)
+    if parts is None:
+        yield Problem(path, "is not a web address", "write https://host/path")
+        return
+    if parts.password or any(names_a_secret(name) for name, _ in parse_qsl(parts.query)):
+        yield Problem(
+            path, "holds a secret, which must not stand in this file", f"delete it and {NAMED_WAYS}"
+        )
+    host = parts.hostname or ""
+    if parts.scheme == "http" and not server.insecure and not names_this_place(host):
+        remedy = "use https://, or set insecure = true"
+        yield Problem(path, f"would send key and speech to {host} in the clear", remedy)
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return parts if usable and not any(each.isspace() for each in url) else None
