@@ -36,6 +36,7 @@ from voice_agent.assembly import (
     lifetime_for,
     memory_for,
     mixer_for,
+    plugin_context_for,
     provider_for,
     settings_for,
     spread_for,
@@ -72,6 +73,7 @@ from voice_agent.telemetry.metrics import Exposition
 from voice_agent.telemetry.snapshot import Snapshot
 from voice_agent.telemetry.systemd import ServiceManager
 from voice_agent.tools.base import Toolbox
+from voice_agent.tools.plugins import furnish
 from voice_agent.wire import connect
 
 log = logging.getLogger(__name__)
@@ -206,6 +208,8 @@ class Agent:
                 group.create_task(forever("bell", self.bell.run()))
                 group.create_task(forever("controls", self.controls.run()))
                 group.create_task(forever("supervisor", self.supervisor.run()))
+                plugins, context = self._config.tools.plugins, plugin_context_for(self._config)
+                group.create_task(furnish(self._tools, plugins, context), name="plug-ins")
                 if device := self._config.button.device:
                     button = Button(Path(device), self._config.button.code, self.controls)
                     group.create_task(forever("button", button.run()))

@@ -20,6 +20,7 @@ from voice_agent.storage import Store, state_directory
 from voice_agent.tools.base import Tool, Toolbox
 from voice_agent.tools.clock import clock_tool
 from voice_agent.tools.device import Device, Elsewhere, device_tools
+from voice_agent.tools.plugins import Context
 from voice_agent.tools.timers import timer_tools
 from voice_agent.tools.volume import volume_tool
 from voice_agent.tools.weather import Home, Units, WeatherService, weather_tool
@@ -91,6 +92,11 @@ def toolbox_for(config: Config, device: Device | None = None, clockwork: Clockwo
         *device_tools(device),
     )
     return Toolbox(tool for tool in known if tool.name in config.tools.enabled)
+
+
+def plugin_context_for(config: Config) -> Context:
+    """What plug-ins may know."""
+    return Context(language_for(config), state_directory())
 
 
 def weather_for(config: Config) -> Tool:

@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, redirect_stdout
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -103,7 +103,12 @@ def _run(arguments: argparse.Namespace) -> int:
         found = find_key(settings.provider.key_file)
         return found.secret if found is not None else None
 
-    with LoopGuard() as guard:
+    # Standard output is nobody's: what a tool or a library prints would only be noise in the journal.
+    with (
+        LoopGuard() as guard,
+        Path(os.devnull).open("w", encoding="utf-8", errors="replace") as nowhere,
+        redirect_stdout(nowhere),
+    ):
         run_in_foreground(lambda stop: agent.run(settings, source, stop=stop, beat=guard.beat))
     return os.EX_OK
 

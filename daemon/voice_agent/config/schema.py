@@ -369,6 +369,13 @@ class Tools(Struct, frozen=True):
     enabled: Annotated[
         tuple[ToolName, ...], Meta(description="Names of those built-in tools that the model may call")
     ] = get_args(ToolName)
+    plugins: Annotated[
+        tuple[str, ...],
+        Meta(
+            description='Python packages beside this one whose tools the model may call; "*": all that are'
+            " installed; empty: none"
+        ),
+    ] = ("*",)
     weather: Weather = Weather()
     web_search: WebSearch = WebSearch()
     file_search: FileSearch = FileSearch()

@@ -7,10 +7,11 @@ rights: what it may do is decided by who may install packages here.
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -18,12 +19,14 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from voice_agent.dialogue import Manners
 from voice_agent.errors import ToolError
 from voice_agent.tools.answer import shortened
-from voice_agent.tools.base import Tool
+from voice_agent.tools.base import Tool, Toolbox
 from voice_agent.tools.helper import beside
 from voice_agent.tools.schema import schema_fault
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+log = logging.getLogger(__name__)
 
 GROUP = "voice_agent.tools"
 ALL = "*"
@@ -38,9 +41,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a plug-in may know. ``languages``: BCP 47, as configured; ``state``: where files may be kept."""
+    """What a plug-in may know. ``language``: of this device, ``en`` or ``ru``; ``state``: a directory, to be
+    made when it is needed, for what shall outlive the process; none if there is no place.
+    """
 
-    languages: tuple[str, ...] = ()
+    language: str = "en"
     state: Path | None = None
 
 
@@ -58,15 +63,63 @@ class PlugIn(NamedTuple):
         return f"plug-in {self.name} ({self.package})"
 
 
+class Fault(NamedTuple):
+    """What a package did wrong."""
+
+    reason: str
+
+
+async def furnish(box: Toolbox, allowed: Collection[str], context: Context) -> None:
+    """Put the plug-ins' tools into the box as they come, and tell the log what is missing and why."""
+    async for plugin in load(allowed, context):
+        extra = {"plugin": plugin.name, "package": plugin.package}
+        if plugin.fault:
+            log.error("a plug-in is left out", extra={**extra, "reason": plugin.fault})
+        else:
+            box.put(plugin.source, plugin.tools, trusted=True)
+            log.info("plug-in loaded", extra={**extra, "tools": len(plugin.tools)})
+
+
 async def load(
     allowed: Collection[str], context: Context, *, limit_s: float = LOAD_S
 ) -> AsyncIterator[PlugIn]:
     """The plug-ins of the ``allowed`` packages (``*``: of all), one after another, by their names."""
     if not allowed:
         return
-    for point in await _in_time(_found, "plug-ins", limit_s) or ():
-        if ALL in allowed or _package(point) in {_normal(name) for name in allowed}:
-            yield await _loaded(point, context, limit_s)
+    points = await _attempt(_found, "plug-ins", limit_s)
+    if isinstance(points, Fault):
+        yield PlugIn("any", "unknown", fault=f"{points.reason}; run pip check where the daemon is installed")
+        return
+    wanted = {_normal(name) for name in allowed}
+    for point in points:
+        package = _package(point)
+        if ALL in allowed or package in wanted:
+            state = context.state and context.state / "plugins" / package
+            work = partial(_tools, point, replace(context, state=state))
+            yield _judged(point.name, package, await _attempt(work, f"plug-in-{point.name}", limit_s))
+
+
+def _judged(name: str, package: str, tools: tuple[Tool, ...] | Fault) -> PlugIn:
+    if not isinstance(tools, Fault):
+        return PlugIn(name, package, tools)
+    remedy = f"mend or uninstall the package {package}, or leave it out of tools.plugins"
+    return PlugIn(name, package, fault=f"{tools.reason}; {remedy}")
+
+
+async def _attempt(work: Callable[[], T], name: str, limit_s: float) -> T | Fault:
+    """What ``work`` returns in a thread; one that takes too long is left behind."""
+    try:
+        ended: asyncio.Future[Future[T]] = beside(work, name)
+        await asyncio.wait([ended], timeout=limit_s)
+        if not ended.done():
+            return Fault(f"did not load within {limit_s:g} s")
+        return ended.result().result()
+    except (asyncio.CancelledError, GeneratorExit):
+        raise
+    except ToolError as error:
+        return Fault(shortened(str(error), MAX_CHARS))
+    except BaseException as error:  # noqa: BLE001 — the tool boundary: whatever a package does when it is imported
+        return Fault(shortened(f"{type(error).__name__}: {error}", MAX_CHARS))
 
 
 def _found() -> "Sequence[EntryPoint]":
@@ -82,31 +135,6 @@ def _package(point: "EntryPoint") -> str:
 def _normal(name: str) -> str:
     """Of several spellings of a package's name, the usual one."""
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-async def _loaded(point: "EntryPoint", context: Context, limit_s: float) -> PlugIn:
-    name, package = point.name, _package(point)
-    try:
-        tools = await _in_time(partial(_tools, point, context), f"plug-in-{name}", limit_s)
-    except (asyncio.CancelledError, GeneratorExit):
-        raise
-    except ToolError as error:
-        why = str(error)
-    except BaseException as error:  # noqa: BLE001 — the tool boundary: whatever a package does when it is imported
-        why = f"{type(error).__name__}: {error}"
-    else:
-        if tools is not None:
-            return PlugIn(name, package, tools)
-        why = f"did not load within {limit_s:g} s"
-    remedy = f"mend or uninstall the package {package}, or leave it out of tools.plugins"
-    return PlugIn(name, package, fault=f"{shortened(why, MAX_CHARS)}; {remedy}")
-
-
-async def _in_time(work: Callable[[], T], name: str, limit_s: float) -> T | None:
-    """What ``work`` returns in a thread, or nothing if it takes too long; the thread is left behind then."""
-    ended: asyncio.Future[Future[T]] = beside(work, name)
-    await asyncio.wait([ended], timeout=limit_s)
-    return ended.result().result() if ended.done() else None
 
 
 def _tools(point: "EntryPoint", context: Context) -> tuple[Tool, ...]:
