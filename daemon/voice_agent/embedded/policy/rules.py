@@ -1,49 +1,33 @@
 """What to answer: one look at the conversation, one decision."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from re import IGNORECASE, escape, search
 
-import msgspec
-
-from voice_agent.embedded.mind import Action, Call, Called, Line, Returned, Said, Say, Tool
+from voice_agent.embedded.mind import Action, Called, Line, Returned, Said, Say, Tool
 from voice_agent.embedded.policy.english import ENGLISH
 from voice_agent.embedded.policy.grammar import Grammar, Intent
-from voice_agent.embedded.policy.language import CYRILLIC, Language, Phrases
+from voice_agent.embedded.policy.language import CYRILLIC, Language
+from voice_agent.embedded.policy.phrases import Phrases
 from voice_agent.embedded.policy.render import rendered
+from voice_agent.embedded.policy.requests import ASKED_BY_TOOL, Requests, tool_for
 from voice_agent.embedded.policy.russian import RUSSIAN
 
-_ASKED_BY_TOOL = ("weather", "time", "date")
-_TOOL_OF: Mapping[str, str] = {
-    "weather": r"weather|forecast",
-    "time": r"(^|_)time($|_)|clock",
-    "date": r"(^|_)time($|_)|clock|date",
-}
-"""Which declared tool serves an intent, by its name."""
-_CITY_PROPERTIES = ("city", "location", "place", "name", "query")
-_ZONE_PROPERTIES = ("timezone", "time_zone", "tz")
-_ZONES: Mapping[str, str] = {
-    "Moscow": "Europe/Moscow",
-    "Saint Petersburg": "Europe/Moscow",
-    "London": "Europe/London",
-    "Paris": "Europe/Paris",
-    "Berlin": "Europe/Berlin",
-    "Rome": "Europe/Rome",
-    "Madrid": "Europe/Madrid",
-    "Tokyo": "Asia/Tokyo",
-    "New York": "America/New_York",
-    "Sydney": "Australia/Sydney",
-    "Cairo": "Africa/Cairo",
-    "Mumbai": "Asia/Kolkata",
-    "Dubai": "Asia/Dubai",
-}
+_OF_A_PLACE = ("weather", "time", "date")
+
+
+def _now() -> datetime:
+    """The day that people mean by today."""
+    return datetime.now().astimezone()
 
 
 class Rules:
-    """The rule-based mind; stateless, so one serves all connections."""
+    """The rule-based mind; stateless, so one serves all connections. ``now``: local time, for "tomorrow"."""
 
-    def __init__(self) -> None:
-        self._english = _Speaker(ENGLISH)
-        self._russian = _Speaker(RUSSIAN)
+    def __init__(self, now: Callable[[], datetime] = _now) -> None:
+        self._english = _Speaker(ENGLISH, now)
+        self._russian = _Speaker(RUSSIAN, now)
 
     def answer(self, lines: Sequence[Line], tools: Sequence[Tool], instructions: str) -> Sequence[Action]:
         """Answer the last line in the language of the user's last words."""
@@ -59,73 +43,79 @@ def _by_user(line: Line) -> bool:
 class _Speaker:
     """The rules in one language."""
 
-    def __init__(self, language: Language) -> None:
+    def __init__(self, language: Language, now: Callable[[], datetime]) -> None:
         self._language = language
         self._phrases: Phrases = language.phrases
         self._grammar = Grammar(language)
+        self._now = now
 
     def answer(self, lines: Sequence[Line], tools: Sequence[Tool], instructions: str) -> Sequence[Action]:
         match lines[-1] if lines else None:
             case Returned():
                 return [Say(self._report(lines))]
             case Said(role="user", text=text):
-                return self._reply(text, lines[:-1], tools, instructions)
+                return _in_order(self._reply(text, lines[:-1], tools, instructions))
             case _:
                 return [Say(self._phrases.greeting)]
 
     def _report(self, lines: Sequence[Line]) -> str:
-        """Say what the tools found since the last answer."""
-        spoken = [i for i, line in enumerate(lines) if isinstance(line, Said) and line.role == "assistant"]
-        fresh = lines[spoken[-1] + 1 :] if spoken else lines
-        asked = [intent.name for line in fresh if _by_user(line) for intent in self._understand(line)]
-        outputs = [line.output for line in fresh if isinstance(line, Returned)]
-        return " ".join(rendered(output, self._phrases, date="date" in asked) for output in outputs)
+        """Say what the tools answered to the user's last words; what came of older calls is past."""
+        asked_at = max((i for i, line in enumerate(lines) if _by_user(line)), default=0)
+        fresh = lines[asked_at:]
+        names = {line.call_id: line.name for line in fresh if isinstance(line, Called)}
+        outputs = [line for line in fresh if isinstance(line, Returned)]
+        spoken = [i for i, line in enumerate(fresh) if isinstance(line, Said) and line.role == "assistant"]
+        late = fresh[spoken[-1] :] if spoken else fresh
+        mine = [line for line in outputs if line.call_id in names and line in late] or outputs[-1:]
+        is_date = any(intent.name == "date" for intent in self._understand(lines[asked_at]))
+        today = self._now().date()
+        said = (
+            rendered(line.output, self._phrases, names.get(line.call_id, ""), today=today, date=is_date)
+            for line in mine
+        )
+        return " ".join(said)
 
     def _reply(
         self, text: str, before: Sequence[Line], tools: Sequence[Tool], instructions: str
     ) -> Sequence[Action]:
         if not text:
             return [Say(self._phrases.not_heard)]
-        intents = self._grammar.understand(text)
-        if not intents:
-            return [Say(f"{self._phrases.not_understood} {self._abilities(tools)}")]
         actions: list[Action] = []
         topic = self._topic(before)
-        for intent in intents:
-            if intent.name == "follow" and topic:
-                actions.append(self._ask_tool(Intent(topic, intent.city), tools))
-            elif intent.name in _ASKED_BY_TOOL:
-                topic = intent.name
-                actions.append(self._ask_tool(intent, tools))
-            else:
-                actions.append(Say(self._talk(intent, before, tools, instructions)))
-        return actions
+        for intent in self._grammar.understand(text):
+            meant = _in_context(intent, topic)
+            if meant is not None and meant.name in ASKED_BY_TOOL:
+                topic = meant
+                actions += self._ask_tool(meant, before, tools)
+            elif meant is not None:
+                actions.append(Say(self._talk(meant, before, tools, instructions)))
+        return actions or [Say(f"{self._phrases.not_understood} {self._abilities(tools)}")]
 
     # --------------------------------------------------------------------------------------- tools
 
-    def _ask_tool(self, intent: Intent, tools: Sequence[Tool]) -> Action:
-        pattern = _TOOL_OF[intent.name]
-        tool = next((tool for tool in tools if search(pattern, tool.name, IGNORECASE)), None)
+    def _ask_tool(self, intent: Intent, before: Sequence[Line], tools: Sequence[Tool]) -> list[Action]:
+        """The call that the intent asks for, or words instead of it; words before the call of a goodbye."""
+        tool = tool_for(intent.name, tools)
+        words = self._small_talk(before).get(intent.name)
         if tool is None:
-            return Say(self._phrases.no_tool)
-        arguments = _arguments(self._name_for(intent), tool)
-        if any(name not in arguments for name in tool.required):
-            return Say(self._phrases.which_city)
-        return Call(tool.name, msgspec.json.encode(arguments).decode())
+            missing = self._phrases.no_tool if intent.name in _OF_A_PLACE else self._phrases.no_skill
+            return [Say(words or missing)]
+        call = Requests(self._language, self._now()).asked(intent, tool)
+        return [Say(self._phrases.bye), call] if intent.name == "bye" else [call]
 
-    def _name_for(self, intent: Intent) -> str:
-        """Geocoders know a city in any language; time zones are named in English."""
-        if intent.name == "weather":
-            return intent.city
-        return self._language.english.get(intent.city, intent.city)
+    def _small_talk(self, before: Sequence[Line]) -> Mapping[str, str]:
+        """What can be said where there is no tool for it."""
+        phrases = self._phrases
+        return {"bye": phrases.bye, "stop": phrases.stopped, "repeat": _repeat(before, phrases)}
 
     def _abilities(self, tools: Sequence[Tool]) -> str:
-        able = [
-            phrase
-            for intent, phrase in (("weather", self._phrases.can_weather), ("time", self._phrases.can_time))
-            if any(search(_TOOL_OF[intent], tool.name) for tool in tools)
-        ]
-        return " ".join([*able, self._phrases.can_story])
+        phrases = self._phrases
+        known = (
+            ("weather", phrases.can_weather),
+            ("time", phrases.can_time),
+            ("timer", phrases.can_timer),
+        )
+        return " ".join([*(phrase for name, phrase in known if tool_for(name, tools)), phrases.can_story])
 
     # ---------------------------------------------------------------------------------- small talk
 
@@ -134,9 +124,7 @@ class _Speaker:
         special: Mapping[str, Callable[[], str]] = {
             "who": lambda: f"{phrases.who} {self._abilities(tools)}",
             "first_city": lambda: self._first_city(before, instructions),
-            "repeat": lambda: _repeat(before, phrases),
             "continue": lambda: self._rest_of_story(before),
-            "follow": lambda: f"{phrases.not_understood} {self._abilities(tools)}",
         }
         if intent.name in special:
             return special[intent.name]()
@@ -144,24 +132,22 @@ class _Speaker:
             "greeting": phrases.greeting,
             "how_are_you": phrases.fine,
             "thanks": phrases.thanks,
-            "bye": phrases.bye,
-            "stop": phrases.stopped,
             "story": phrases.story,
         }
         return simple[intent.name]
 
-    def _topic(self, before: Sequence[Line]) -> str:
-        """What the user asked last that a tool can answer."""
+    def _topic(self, before: Sequence[Line]) -> Intent | None:
+        """What the user asked last that a tool can answer, with what was said to it since."""
+        later: list[Intent] = []
         for line in reversed(before):
-            if _by_user(line):
-                for intent in reversed(self._understand(line)):
-                    if intent.name in _ASKED_BY_TOOL:
-                        return intent.name
-            elif isinstance(line, Called):
-                for name, pattern in _TOOL_OF.items():
-                    if search(pattern, line.name, IGNORECASE):
-                        return name
-        return ""
+            for intent in reversed(self._understand(line) if _by_user(line) else ()):
+                if intent.name in ASKED_BY_TOOL:
+                    return _continued(intent, later)
+                later.insert(0, intent)
+        called = [line.name for line in reversed(before) if isinstance(line, Called)]
+        topics = (name for tool in called for name in _OF_A_PLACE if tool_for(name, [Tool(tool)]))
+        topic = next(topics, "")
+        return _continued(Intent(topic), later) if topic else None
 
     def _first_city(self, before: Sequence[Line], instructions: str) -> str:
         recap = search(self._language.recap, instructions, IGNORECASE)
@@ -185,8 +171,40 @@ class _Speaker:
                 return story[at.end() :].lstrip(" ,.") or self._phrases.nothing_left
         return story
 
-    def _understand(self, line: Line) -> list[Intent]:
+    def _understand(self, line: Line) -> Sequence[Intent]:
         return self._grammar.understand(_text(line))
+
+
+def _in_context(intent: Intent, topic: Intent | None) -> Intent | None:
+    """What half a sentence means after the last question; ``None`` if it means nothing there."""
+    if intent.name not in ("follow", "span", "moment"):
+        return intent
+    if topic is None:
+        return None
+    match intent.name, topic.name:
+        case "follow", ("weather" | "time" | "date"):
+            return replace(topic, city=intent.city or topic.city, day=intent.day or topic.day)
+        case "span", "timer":
+            return replace(topic, seconds=intent.seconds)
+        case "moment", "alarm":
+            day, repeat = intent.day or topic.day, intent.repeat or topic.repeat
+            return replace(topic, time=intent.time, day=day, repeat=repeat)
+    return None
+
+
+def _continued(topic: Intent, later: Sequence[Intent]) -> Intent:
+    """The topic after what was added to it."""
+    for intent in later:
+        if intent.name == "follow":
+            topic = _in_context(intent, topic) or topic
+    return topic
+
+
+def _in_order(actions: Sequence[Action]) -> Sequence[Action]:
+    """One message first and calls after it, as models put them."""
+    said = " ".join(dict.fromkeys(action.text for action in actions if isinstance(action, Say)))
+    calls = [action for action in actions if not isinstance(action, Say)]
+    return [*([Say(said)] if said else []), *calls]
 
 
 def _text(line: Line) -> str:
@@ -196,15 +214,3 @@ def _text(line: Line) -> str:
 def _repeat(before: Sequence[Line], phrases: Phrases) -> str:
     said = [line.text for line in before if isinstance(line, Said) and line.role == "assistant" and line.text]
     return phrases.repeat.format(text=said[-1]) if said else phrases.nothing_said
-
-
-def _arguments(city: str, tool: Tool) -> dict[str, str]:
-    """Only what the tool declares, only what was said."""
-    if not city:
-        return {}
-    for name in tool.properties:
-        if name in _CITY_PROPERTIES:
-            return {name: city}
-        if name in _ZONE_PROPERTIES and city in _ZONES:
-            return {name: _ZONES[city]}
-    return {}
