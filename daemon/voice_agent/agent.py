@@ -6,6 +6,7 @@
          |- sessions     one live session after another              (sessions, session, wire, dialogue)
          |- herald       speaks for itself when nobody else can      (herald)
          |- bell         rings when a timer or an alarm is due       (alarms)
+         |- tool servers connected, if any are configured            (tools/mcp)
          |- controls     button, mute, volume; and who asks for them (controls)
          '- telemetry    metrics for Prometheus                      (telemetry)
 
@@ -73,6 +74,7 @@ from voice_agent.telemetry.metrics import Exposition
 from voice_agent.telemetry.snapshot import Snapshot
 from voice_agent.telemetry.systemd import ServiceManager
 from voice_agent.tools.base import Toolbox
+from voice_agent.tools.mcp.gathering import keepers_for
 from voice_agent.tools.plugins import furnish
 from voice_agent.wire import connect
 
@@ -112,6 +114,7 @@ class Agent:
         self.clockwork = clockwork_for(config, state)
         self._tools: Toolbox = toolbox_for(config, handle, self.clockwork)
         self._tools.on_change = self._redeclare
+        self._keepers = keepers_for(config.tools.mcp, self._tools.put)
         self._settings: SessionSettings = settings_for(config, ())
         self._group = asyncio.TaskGroup()
         self.counters = Counters(self._tools)
@@ -210,6 +213,9 @@ class Agent:
                 group.create_task(forever("supervisor", self.supervisor.run()))
                 plugins, context = self._config.tools.plugins, plugin_context_for(self._config)
                 group.create_task(furnish(self._tools, plugins, context), name="plug-ins")
+                for keeper in self._keepers:
+                    keeping = self.supervisor.restarting(f"mcp-{keeper.name}", keeper.run, Backoff(1.0, 60.0))
+                    group.create_task(keeping)
                 if device := self._config.button.device:
                     button = Button(Path(device), self._config.button.code, self.controls)
                     group.create_task(forever("button", button.run()))
@@ -232,9 +238,15 @@ class Agent:
 
     def snapshot(self) -> Snapshot:
         """All figures now."""
-        budget, tools = self.budget, self._tools
         parts = Parts(
-            self.ports, self.sessions, self.counters, budget, self.supervisor, tools, self.clockwork
+            self.ports,
+            self.sessions,
+            self.counters,
+            self.budget,
+            self.supervisor,
+            self._tools,
+            self._keepers,
+            self.clockwork,
         )
         return snapshot(parts, self.herald.state, self._streamed_s)
 

@@ -1,6 +1,6 @@
 """How the parts of the daemon are: signs of life for the supervisor, figures for Prometheus."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 
@@ -16,6 +16,7 @@ from voice_agent.supervision import Supervisor, Vital
 from voice_agent.telemetry import snapshot as figures
 from voice_agent.telemetry.counters import Counters
 from voice_agent.tools.base import Toolbox
+from voice_agent.tools.mcp.keeper import Keeper
 
 CALLBACK_LIMIT_S = 10.0
 """An open stream without a callback: the keeper of the streams heals it in one second, or hangs itself."""
@@ -74,6 +75,7 @@ class Parts:
     budget: Budget
     supervisor: Supervisor
     tools: Toolbox
+    tool_servers: Sequence[Keeper]
     clockwork: Clockwork
 
 
@@ -95,6 +97,7 @@ def snapshot(parts: Parts, state: figures.State, streamed_s: float) -> figures.S
         timers=_timers(parts.clockwork),
         tools_running=parts.tools.calls.running,
         tools_left_behind=parts.tools.calls.strays,
+        tool_servers={keeper.name: _tool_server(keeper) for keeper in parts.tool_servers},
         components={name: component.up for name, component in watched.components.items()},
         troubles={name: component.troubles for name, component in watched.components.items()},
         lag_s=watched.lag_s,
@@ -183,6 +186,11 @@ def _device(devices: DevicesState, direction: Direction, last_callback: float) -
         resampled=state.resampled,
         restarts={why.value: count for (way, why), count in devices.restarts.items() if way is direction},
     )
+
+
+def _tool_server(keeper: Keeper) -> figures.ToolServer:
+    now = keeper.state()
+    return figures.ToolServer(now.connected, now.connections, now.tools)
 
 
 def _timers(clockwork: Clockwork) -> figures.Timers:

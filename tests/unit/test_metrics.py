@@ -37,7 +37,16 @@ from voice_agent.telemetry.counters import (
 )
 from voice_agent.telemetry.metrics import Exposition
 from voice_agent.telemetry.row import PREFIX
-from voice_agent.telemetry.snapshot import Allowance, Capture, Device, Echo, Link, Snapshot, Timers
+from voice_agent.telemetry.snapshot import (
+    Allowance,
+    Capture,
+    Device,
+    Echo,
+    Link,
+    Snapshot,
+    Timers,
+    ToolServer,
+)
 from voice_agent.telemetry.table import ROWS
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -212,6 +221,7 @@ def full() -> Snapshot:
         allowance=Allowance(audio_s=1.0, audio_limit_s=60.0, tokens=7, tokens_limit=100),
         components={"uplink": True, "sender": False},
         troubles={"uplink": 0, "sender": 2},
+        tool_servers={"home": ToolServer(is_connected=True, connections=3, tools=5), "files": ToolServer()},
         timers=Timers({"timer": 1}, {"timer": 2}, {"timer": 0}, {"alarm": 1}),
     )
 
@@ -294,6 +304,14 @@ def test_names_follow_the_conventions() -> None:
         assert row.name.endswith("_total") == (row.kind == "counter"), row.name
         assert row.help.endswith("."), row.name
         assert not {"ms", "minutes", "percent"} & set(row.name.split("_")), row.name
+
+
+def test_each_tool_server_has_figures_of_its_own() -> None:
+    page = scraped(full())
+    prefix = "voice_agent_tool_server"
+    assert [page[f"{prefix}_up", (name,)] for name in ("home", "files")] == [1, 0]
+    assert page[f"{prefix}_connections_total", ("home",)] == 3
+    assert page[f"{prefix}_tools", ("home",)] == 5
 
 
 def test_the_document_lists_exactly_what_is_exported() -> None:

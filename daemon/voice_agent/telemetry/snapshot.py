@@ -111,6 +111,15 @@ class Timers:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolServer:
+    """An MCP server. ``connections``: how many there have been; ``tools``: offered now."""
+
+    is_connected: bool = False
+    connections: int = 0
+    tools: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """All of it."""
 
@@ -129,6 +138,8 @@ class Snapshot:
     tools_running: int = 0
     tools_left_behind: int = 0
     """Calls that nobody waits for any more, and that have not ended."""
+    tool_servers: Mapping[str, ToolServer] = field(default_factory=dict)
+    """By the names that the operator gave them."""
     components: Mapping[str, bool] = field(default_factory=dict)
     """Whether each is up."""
     troubles: Mapping[str, int] = field(default_factory=dict)

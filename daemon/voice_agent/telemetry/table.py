@@ -150,6 +150,27 @@ TALK = (
         lambda now: now.tools_left_behind,
     ),
     Row(
+        "tool_server_up",
+        "gauge",
+        "1 while an MCP server is connected.",
+        lambda now: {name: float(server.is_connected) for name, server in now.tool_servers.items()},
+        ("server",),
+    ),
+    Row(
+        "tool_server_connections_total",
+        "counter",
+        "Connections to an MCP server that were made; the first one, and each after a loss.",
+        lambda now: {name: server.connections for name, server in now.tool_servers.items()},
+        ("server",),
+    ),
+    Row(
+        "tool_server_tools",
+        "gauge",
+        "Tools that an MCP server offers and the model may call.",
+        lambda now: {name: server.tools for name, server in now.tool_servers.items()},
+        ("server",),
+    ),
+    Row(
         "tokens_total",
         "counter",
         "Tokens that the provider counted.",
