@@ -178,7 +178,7 @@ class Agent:
             mixer=mixer_for(self._config),
             store=Store(state / FILE, Kept, EXCUSES, durable=True) if state else None,
             hush=self._hush,
-            unring=lambda: self.bell.stop("hand"),
+            unring=lambda: self.bell.stop("stopped"),
             cue=self.herald.play,
             on_change=self._tell_status,
         )

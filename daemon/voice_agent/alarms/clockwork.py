@@ -125,7 +125,7 @@ class Clockwork:
     def cancel(self, entries: Collection[Entry]) -> None:
         """Forget them; those that ring fall silent."""
         self._book.cancel(entries)
-        self._fall_silent(entries)
+        self._fall_silent(entries, "cancelled")
         self._keep(self._clocks())
 
     def listing(self) -> Listing:
@@ -169,13 +169,12 @@ class Clockwork:
         return bool(new)
 
     def settle(self, entries: Collection[Entry], why: str) -> None:
-        """They have rung: ``why`` they ended is a button, a voice, ``unanswered``, or the like."""
+        """They have rung, and ended for a reason: ``stopped``, ``voice`` or ``unanswered``."""
         if why == "unanswered":
             self._unanswered.update(entry.kind for entry in entries)
-        log.info("ringing has ended", extra=self._fields(entries) | {"by": why})
         now = self._clocks()
         self._book.settle(entries, now)
-        self._fall_silent(entries)
+        self._fall_silent(entries, why)
         self._keep(now)
 
     async def due(self) -> None:
@@ -193,7 +192,8 @@ class Clockwork:
         """Wait until something is set or cancelled, or has rung, but not longer than this."""
         self._changed.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), within_s)
+            async with asyncio.timeout(within_s):  # wait_for may swallow that the daemon ends
+                await self._changed.wait()
 
     def statistics(self) -> AlarmStatistics:
         """The figures as they are now."""
@@ -208,7 +208,9 @@ class Clockwork:
 
     # ------------------------------------------------------------------------------------- behind it
 
-    def _fall_silent(self, entries: Collection[Entry]) -> None:
+    def _fall_silent(self, entries: Collection[Entry], why: str) -> None:
+        if silenced := [entry for entry in self.ringing if entry in entries]:
+            log.info("ringing has ended", extra=self._fields(silenced) | {"why": why})
         self.ringing = tuple(entry for entry in self.ringing if entry not in entries)
 
     def _keep(self, now: Reading) -> None:
