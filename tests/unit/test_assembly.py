@@ -19,6 +19,7 @@ from voice_agent.assembly import (
 )
 from voice_agent.credentials import Secret
 from voice_agent.realtime.providers import History
+from voice_agent.wire.resolver import SYSTEM
 
 KEY = Secret("AQVN-key")
 
@@ -200,5 +201,6 @@ def test_the_weather_is_told_in_the_devices_language_and_units(
     settings: str, language: str, units: str
 ) -> None:
     handler = weather_for(parsed(settings)).handler
-    home = handler.__self__._home  # type: ignore[attr-defined]
-    assert (home.language, home.units) == (language, units)
+    weather = handler.__self__  # type: ignore[attr-defined]
+    assert (weather._home.language, weather._home.units) == (language, units)
+    assert weather._service.resolver is SYSTEM, "a look-up must neither block nor hold up the exit"

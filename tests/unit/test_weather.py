@@ -286,21 +286,30 @@ def test_without_a_network_that_is_said() -> None:
 class NoNames(AbstractResolver):
     """A resolver without a name server."""
 
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
     async def resolve(
         self,
         host: str,
         port: int = 0,  # noqa: ARG002 - aiohttp gives them by name
         family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002
     ) -> list[ResolveResult]:
-        raise socket.gaierror(socket.EAI_AGAIN, f"nobody knows {host}")
+        self.asked.append(host)
+        raise socket.gaierror(socket.EAI_AGAIN, "no name server answers")
 
     async def close(self) -> None:
         """Nothing to close."""
 
 
 def test_names_are_looked_up_by_the_given_resolver_and_their_failure_is_said() -> None:
-    tool = weather_tool(WeatherService(resolver=NoNames()))
-    assert "network seems to be down" in asyncio.run(ask(Toolbox([tool]), city="Moscow"))["error"]
+    async def scene() -> None:
+        names = NoNames()
+        box = Toolbox([weather_tool(WeatherService(resolver=names))])
+        assert "network seems to be down" in (await ask(box, city="Moscow"))["error"]
+        assert names.asked == ["geocoding-api.open-meteo.com"]
+
+    asyncio.run(scene())
 
 
 def test_a_connection_that_breaks_is_made_once_more() -> None:
