@@ -1,20 +1,25 @@
 """The configuration: a TOML file as frozen values.
 
-* ``schema``: every setting with its unit, range and default.
+* ``schema``: every setting with its unit, range and default; ``declared``: those of tools by configuration.
 * ``rules``: what no single setting can state: secrets have no place here, and settings must fit together.
-* ``tables``: TOML tables into Structs and back, whatever the settings are.
+* ``tables``: TOML tables into Structs, whatever the settings are; ``template``: and back; ``shapes``: what
+  Structs say about themselves.
 * ``reading``: ``load``, which reports everything that is wrong with a file at once, and ``template``.
 """
 
+from voice_agent.config.declared import CommandTool, HttpTool, McpServer
 from voice_agent.config.reading import InvalidConfig, load, parse, template
 from voice_agent.config.schema import KEYLESS, Config, Kind, ToolName
 from voice_agent.config.tables import Problem
 
 __all__ = [
     "KEYLESS",
+    "CommandTool",
     "Config",
+    "HttpTool",
     "InvalidConfig",
     "Kind",
+    "McpServer",
     "Problem",
     "ToolName",
     "load",

@@ -84,8 +84,8 @@ class HttpTool(Struct, frozen=True):
     answer: Annotated[
         str,
         Meta(
-            description='Path of the answer in the JSON that comes back, e.g. "state.rooms[0].name"; empty:'
-            " all of it"
+            description='Where the answer stands in the JSON that comes back, e.g. "rooms[0].name", as a'
+            " JMESPath expression; empty: all of it"
         ),
     ] = ""
     allow_hosts: Annotated[
@@ -96,14 +96,14 @@ class HttpTool(Struct, frozen=True):
         bool,
         Meta(
             description="Allow addresses of this machine and its own network; without it, only a url that"
-            " names one itself (192.168.1.7, localhost, hub.local) gets there, and never by a redirect"
+            " says so itself (192.168.1.7, localhost, hub.local) gets there"
         ),
     ] = False
     insecure: Annotated[
         bool, Meta(description="Allow http://, which anybody on the way can read and change, to public hosts")
     ] = False
     timeout_s: Annotated[float, Meta(ge=0.5, le=120, description="Longest wait for the answer, in s")] = 10.0
-    max_kb: Annotated[int, Meta(ge=1, le=8192, description="Longest reply that is read, in KiB")] = 256
+    max_kb: Annotated[int, Meta(ge=1, le=1024, description="Longest reply that is read, in KiB")] = 256
     speak: Annotated[Speak, Meta(description=_SPEAK)] = "always"
     parallel: Annotated[bool, Meta(description=_PARALLEL)] = True
     interruptible: (
@@ -164,7 +164,7 @@ class CommandTool(Struct, frozen=True):
         float, Meta(ge=0.5, le=600, description="It is ended after this time, with all its children, in s")
     ] = 10.0
     max_kb: Annotated[
-        int, Meta(ge=1, le=8192, description="It is ended when it prints more than this, in KiB")
+        int, Meta(ge=1, le=1024, description="It is ended when it prints more than this, in KiB")
     ] = 64
     speak: Annotated[Speak, Meta(description=_SPEAK)] = "always"
     parallel: Annotated[bool, Meta(description=_PARALLEL)] = False

@@ -1,0 +1,33 @@
+"""What the tools that an operator declares have in common: schema, manners, credentials."""
+
+import logging
+from collections.abc import Callable, Mapping
+
+from voice_agent.credentials import Secret, find_named
+from voice_agent.dialogue import Manners, Reply
+from voice_agent.errors import ConfigError, ToolError
+from voice_agent.tools.helper import beside
+
+log = logging.getLogger(__name__)
+
+Credentials = Callable[[str], Secret]
+"""A credential by its name, as it is now; a ConfigError says that there is none. Blocks."""
+
+
+def object_schema(parameters: Mapping[str, object]) -> Mapping[str, object]:
+    """A tool's parameters as a schema: arguments always are an object, which need not be said."""
+    return {"type": "object", "properties": {}, **parameters}
+
+
+def manners(*, speak: str, parallel: bool, interruptible: bool, timeout_s: float) -> Manners:
+    """The manners that the configuration states."""
+    return Manners(parallel, Reply(speak), interruptible, timeout_s)
+
+
+async def credential(name: str, find: Credentials = find_named) -> Secret:
+    """The credential of a tool, read anew for each call: tokens are renewed."""
+    try:
+        return (await beside(lambda: find(name), "credential")).result()
+    except ConfigError as error:
+        log.warning("a tool has no credential", extra={"credential": name, "reason": str(error)})
+        raise ToolError(f"the credential {name} of this tool cannot be read") from None
