@@ -331,7 +331,10 @@ class Button(Struct, frozen=True):
 
 
 class Weather(Struct, frozen=True):
-    """Where get_weather asks: an Open-Meteo service, which needs no key."""
+    """Where get_weather asks: an Open-Meteo service.
+
+    The public one needs no key and is free for non-commercial use; a fleet needs one of its own.
+    """
 
     home: Annotated[
         str, Meta(description="City that is meant when nobody names one; empty: the model asks")
