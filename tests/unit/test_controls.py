@@ -122,6 +122,39 @@ def test_pressing_silences_wakes_and_opens_the_valve_until_released(tmp_path: Pa
     assert not desk.device.valve.talking
 
 
+@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("muted", [False, True])
+@pytest.mark.parametrize("push", [Controls.press, Controls.signal])
+def test_a_press_that_ends_a_ring_means_nothing_else(
+    tmp_path: Path, mode: Mode, muted: bool, push: Callable[[Controls], None]
+) -> None:
+    desk = Desk(tmp_path, mode)
+    desk.controls.mute(muted=muted)
+    desk.take()
+    desk.rings = True
+    push(desk.controls)
+    assert desk.take() == ["hush"]
+    assert not desk.rings
+    assert not desk.device.valve.talking
+
+
+def test_a_release_is_no_press_though_something_rings(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, Mode.BUTTON)
+    desk.controls.signal()
+    desk.rings = True
+    desk.controls.signal()
+    assert desk.rings
+    assert not desk.device.valve.talking
+
+
+def test_stop_ends_a_ring_and_the_answer(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.take()
+    desk.rings = True
+    assert desk.ask("stop")[0] == 200
+    assert (desk.rings, desk.take()) == (False, ["hush"])
+
+
 def test_a_muted_device_refuses_the_button_and_says_why(tmp_path: Path) -> None:
     desk = Desk(tmp_path, Mode.BUTTON)
     desk.controls.mute(muted=True)

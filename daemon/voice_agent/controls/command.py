@@ -106,11 +106,12 @@ def _timers(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> i
         parser.error("cancel takes a NAME or --all, and list takes neither")
     deed = f"timers/cancel?{'all=1' if arguments.all else 'name=' + quote(name)}" if cancels else "timers"
     listing = ask_for(Listing, "POST" if cancels else "GET", deed, arguments.socket)
-    print(msgspec.json.encode(listing).decode() if arguments.json else _as_text(listing))
+    print(msgspec.json.encode(listing).decode() if arguments.json else as_text(listing))
     return os.EX_OK
 
 
-def _as_text(listing: "Listing") -> str:
+def as_text(listing: "Listing") -> str:
+    """Timers and alarms, one a line."""
     lines = [f"{each.name:<24} {each.kind:<6} {_when(each)}" for each in listing.timers]
     lines += [f"{each.name:<24} {each.kind:<6} missed: {each.date} {each.time}" for each in listing.missed]
     return "\n".join(lines) or "no timer or alarm is set"
