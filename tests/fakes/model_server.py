@@ -24,6 +24,7 @@ from voice_agent.realtime.events import (
     ResponseInfo,
     ServerError,
     ServerEvent,
+    SessionUpdate,
     SpeechStarted,
     SpeechStopped,
     TranscriptDelta,
@@ -63,6 +64,7 @@ class ModelServer:
         self.outputs: list[str] = []
         self.calls: set[str] = set()
         self.told: list[Item] = []
+        self.refuses_updates = False
         self._count = 0
         self._utterances = 0
 
@@ -91,13 +93,17 @@ class ModelServer:
         if not self.active:
             self._begin_response()
 
-    def work(self) -> None:
-        """The active response makes one step."""
+    def begin_by_itself(self) -> None:
+        """Nobody asked, as far as the client knows."""
+        self._begin_response()
+
+    def work(self, status: str = "completed") -> None:
+        """The active response makes one step; the last one ends it with this status."""
         assert self.active
         if self.active.steps:
             self._emit(self.active.steps.popleft())
         else:
-            self._end_response("completed")
+            self._end_response(status)
 
     def read(self) -> None:
         """One client event arrives and is obeyed."""
@@ -121,6 +127,8 @@ class ModelServer:
                 assert item not in self.deleted
                 assert item not in self.truncated
                 self.deleted.add(item)
+            case SessionUpdate(event_id=str(event_id)) if self.refuses_updates:
+                self._emit(ServerError(error=ErrorDetail(code="invalid_value", event_id=event_id)))
             case CreateItem(item=item) if item.type == "function_call_output":
                 assert item.call_id in self.calls, "only calls of this connection can be answered"
                 self.outputs.append(str(item.call_id))
@@ -176,10 +184,10 @@ def message(response_id: str, index: int, deltas: list[int]) -> list[ServerEvent
     ]
 
 
-def function_call(response_id: str, index: int) -> list[ServerEvent]:
+def function_call(response_id: str, index: int, name: str = "tool") -> list[ServerEvent]:
     """The steps of a function call."""
     call_id = f"{response_id}.c{index}"
-    item = Item(id=call_id, type="function_call", name="tool", call_id=call_id, arguments="{}")
+    item = Item(id=call_id, type="function_call", name=name, call_id=call_id, arguments="{}")
     return [
         OutputItemAdded(response_id=response_id, item=item),
         OutputItemDone(response_id=response_id, item=item),

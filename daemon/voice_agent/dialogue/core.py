@@ -136,7 +136,7 @@ class Dialogue:
             return State.LISTENING
         if books.playout:
             return State.SPEAKING
-        asked = books.awaited or books.requests.pending or books.questions.resent
+        asked = books.awaited or books.requests.pending_in(books.turn) or books.questions.resent
         owed = asked or books.calls.awaited_in(books.turn)
         return State.THINKING if owed or books.under_way() else State.IDLE
 

@@ -43,11 +43,6 @@ class ResponseRequests:
         self._busy = 0
         self._rejected = 0
 
-    @property
-    def pending(self) -> bool:
-        """A request is wanted or outstanding."""
-        return self._asked is not None or self._wanted_for is not None
-
     def deadline(self, *, free: bool) -> float | None:
         """When ``next_request`` or ``take_lost`` wants to be called. ``free``: the server is idle."""
         if self._asked:
