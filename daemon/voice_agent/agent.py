@@ -49,6 +49,7 @@ from voice_agent.audio.valve import Mode
 from voice_agent.backoff import Backoff
 from voice_agent.config import Config
 from voice_agent.controls.button import Button
+from voice_agent.controls.desk import Desk
 from voice_agent.controls.panel import EXCUSES, FILE, Controls, Kept, Refused
 from voice_agent.controls.requests import reply_to, timers_reply
 from voice_agent.credentials import Secret
@@ -220,7 +221,7 @@ class Agent:
                     button = Button(Path(device), self._config.button.code, self.controls)
                     group.create_task(forever("button", button.run()))
                 if self._socket:
-                    control = UnixServer(self._socket, self._page, self._act)
+                    control = UnixServer(self._socket, self._page, self._act, Desk(self._tools))
                     serving = self.supervisor.restarting("control", control.run, Backoff(1.0, 60.0))
                     group.create_task(serving)
                 if self._config.metrics.enabled:

@@ -247,7 +247,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    from voice_agent.controls import command
+    from voice_agent.controls import command, tools
 
     parser = _Parser(
         prog="voice-agent",
@@ -295,6 +295,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="examine this device and say what would cure it")
     doctor.set_defaults(command=_doctor)
 
+    tools.describe(commands.add_parser("tools", help=tools.HELP), CONFIG_PATH)
     for name in command.NAMES:
         command.describe(name, commands.add_parser(name, help=command.NAMES[name]))
     _add_serve(commands.add_parser("serve", help="be a realtime server on this machine, to try things with"))

@@ -13,6 +13,7 @@ import pytest
 
 from voice_agent.controls.client import NotDone, NotRunning, candidates
 from voice_agent.controls.client import ask as command
+from voice_agent.controls.desk import Desk
 from voice_agent.telemetry import http
 from voice_agent.telemetry.http import (
     MAX_CONNECTIONS,
@@ -22,6 +23,7 @@ from voice_agent.telemetry.http import (
     HttpServer,
     UnixServer,
 )
+from voice_agent.tools.base import Toolbox
 
 
 def render(accept: str) -> tuple[str, bytes]:
@@ -297,7 +299,7 @@ def test_without_permission_there_are_no_controls_at_the_port_of_the_metrics() -
 
 @asynccontextmanager
 async def controlled(path: Path, act: Act) -> AsyncIterator[None]:
-    task = asyncio.create_task(UnixServer(path, render, act).run())
+    task = asyncio.create_task(UnixServer(path, render, act, Desk(Toolbox())).run())
     async with asyncio.timeout(10):
         while not (task.done() or await asyncio.to_thread(answers, path)):
             await asyncio.sleep(0)
@@ -331,7 +333,7 @@ def test_a_socket_that_a_dead_daemon_left_is_taken_over_and_a_living_one_s_is_no
     async def run() -> None:
         async with controlled(path, Deeds().act):
             with pytest.raises(CannotListen, match="another voice-agent"):
-                await UnixServer(path, render, Deeds().act).run()
+                await UnixServer(path, render, Deeds().act, Desk(Toolbox())).run()
 
     asyncio.run(run())
 
@@ -347,7 +349,7 @@ def test_a_file_in_place_of_the_socket_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "control"
     path.write_text("precious")
     with pytest.raises(CannotListen, match="Address already in use"):
-        asyncio.run(UnixServer(path, render, Deeds().act).run())
+        asyncio.run(UnixServer(path, render, Deeds().act, Desk(Toolbox())).run())
     assert path.read_text() == "precious"
 
 

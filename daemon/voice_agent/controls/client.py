@@ -26,6 +26,10 @@ class NotRunning(VoiceAgentError):
     """There is no daemon to ask, or it does not answer; the text says what to look at."""
 
 
+class Absent(NotRunning):
+    """Nobody listens: nothing was asked, let alone done."""
+
+
 class NotDone(VoiceAgentError):
     """The daemon refuses; the text is its own."""
 
@@ -35,23 +39,31 @@ def ask(method: str, deed: str, path: Path | None = None) -> Status:
     return ask_for(Status, method, deed, path)
 
 
-def ask_for(shape: type[T], method: str, deed: str, path: Path | None = None) -> T:
+def ask_for(
+    shape: type[T],
+    method: str,
+    deed: str,
+    path: Path | None = None,
+    *,
+    body: bytes | None = None,
+    patience_s: float = TIMEOUT_S,
+) -> T:
     """Ask the daemon for a deed; its answer, which has this shape."""
     found = path or next(iter(candidates()))
-    connection = _Connection(found)
+    connection = _Connection(found, patience_s)
     try:
-        connection.request(method, f"/control/{deed}".rstrip("/"), headers={"X-Voice-Agent": "cli"})
+        connection.request(method, f"/control/{deed}".rstrip("/"), body, headers={"X-Voice-Agent": "cli"})
         answer = connection.getresponse()
-        status, body = answer.status, answer.read()
+        status, content = answer.status, answer.read()
     except PermissionError as error:
         raise NotRunning(f"you may not use {found}; try as root, or as a member of its group") from error
     except (FileNotFoundError, ConnectionRefusedError) as error:
-        raise NotRunning(NOT_RUNNING.format(path=found)) from error
+        raise Absent(NOT_RUNNING.format(path=found)) from error
     except (OSError, http.client.HTTPException) as error:
         raise NotRunning(f"the daemon at {found} does not answer: {error!r}") from error
     finally:
         connection.close()
-    return _understood(shape, status, body)
+    return _understood(shape, status, content)
 
 
 def candidates(environ: Mapping[str, str] = os.environ) -> Iterator[Path]:
@@ -72,8 +84,8 @@ def _understood(shape: type[T], status: int, body: bytes) -> T:
 
 
 class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=TIMEOUT_S)
+    def __init__(self, path: Path, patience_s: float) -> None:
+        super().__init__("localhost", timeout=patience_s)
         self._path = path
 
     def connect(self) -> None:

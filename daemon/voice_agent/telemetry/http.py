@@ -3,6 +3,7 @@
     GET /metrics         what ``render`` makes of the header ``Accept``
     GET /healthz         200 while the event loop turns
     POST /control/...    what ``act`` makes of it, if there is one; and GET /control
+    GET /control/tools and POST /control/tools/call?name=...    the same of ``tools``, at a Unix socket only
 
 On a TCP port every program of this machine may ask, and so may a web page in its browser. Hence a control
 request must carry a header that no page may add without asking first (``X-Voice-Agent``; Fetch standard:
@@ -23,7 +24,7 @@ from contextlib import ExitStack
 from http import HTTPStatus
 from ipaddress import ip_address
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from voice_agent.errors import VoiceAgentError
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 8
 MAX_REQUEST_BYTES = 8192
+MAX_ARGUMENT_BYTES = 65_536  # of a tool
 REQUEST_S = 3.0  # from accepting a connection to its last byte
 PACE_S = 0.1  # between two connections: ten scrapes a second take 5 % of a core
 
@@ -43,12 +45,23 @@ Act = Callable[[str, Mapping[str, str]], tuple[HTTPStatus, bytes]]
 """From what follows ``/control/`` and the query to status and JSON; an empty path asks how things are."""
 
 CONTROL = "/control"
-QUESTIONS = frozenset({"", "timers"})
+JSON = "application/json"
+QUESTIONS = frozenset({"", "timers", "tools"})
 """What is asked there without changing anything."""
 GUARD = "x-voice-agent"
 """Its value does not matter."""
 LOCAL_NAMES = frozenset({"127.0.0.1", "::1", "localhost"})
 SOCKET_MODE = 0o660
+
+
+class Tools(Protocol):
+    """The tools that a model may call."""
+
+    def listed(self) -> bytes:
+        """All of them, as JSON."""
+
+    async def called(self, name: str, arguments: str) -> bytes:
+        """How a call ended, as JSON; each tool has its time limit."""
 
 
 class CannotListen(VoiceAgentError):
@@ -107,15 +120,20 @@ class HttpServer:
     async def _serve(self, connection: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=connection, limit=MAX_REQUEST_BYTES)
         try:
-            async with asyncio.timeout(REQUEST_S):
-                head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(self._answer(_parsed(head)))
+            async with asyncio.timeout(REQUEST_S) as patience:
+                request = _parsed(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(await self._respond(request, reader, patience))
                 writer.close()
                 await writer.wait_closed()  # until the last byte has gone
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             log.debug("an HTTP client was left", extra={"reason": repr(error)})
         finally:
             writer.transport.abort()
+
+    async def _respond(
+        self, request: Request | None, _reader: asyncio.StreamReader, _patience: asyncio.Timeout
+    ) -> bytes:
+        return self._answer(request)
 
     def _answer(self, request: Request | None) -> bytes:
         if request is None:
@@ -142,7 +160,7 @@ class HttpServer:
         if not self._is_ours(request):
             return _response(HTTPStatus.FORBIDDEN)
         status, body = act(deed, request.query)
-        return _response(status, "application/json", body)
+        return _response(status, JSON, body)
 
     def _is_ours(self, request: Request) -> bool:
         """Whether a program of this machine asks, and not a web page in its browser."""
@@ -154,9 +172,32 @@ class HttpServer:
 class UnixServer(HttpServer):
     """The same on a Unix socket, whose permissions say who may ask: the daemon's user and group."""
 
-    def __init__(self, path: Path, render: Render, act: Act) -> None:
+    def __init__(self, path: Path, render: Render, act: Act, tools: Tools) -> None:
         super().__init__("localhost", 0, render, act)
         self._path = path
+        self._tools = tools
+
+    async def _respond(
+        self, request: Request | None, reader: asyncio.StreamReader, patience: asyncio.Timeout
+    ) -> bytes:
+        if request is None or not self._is_ours(request):
+            return self._answer(request)
+        match request.method, request.path:
+            case "GET", "/control/tools":
+                return _response(HTTPStatus.OK, JSON, self._tools.listed())
+            case "POST", "/control/tools/call":
+                return await self._call(request, reader, patience)
+        return self._answer(request)
+
+    async def _call(self, request: Request, reader: asyncio.StreamReader, patience: asyncio.Timeout) -> bytes:
+        length = request.fields.get("content-length", "0")
+        if not length.isdecimal() or int(length) > MAX_ARGUMENT_BYTES:
+            return _response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        arguments = (await reader.readexactly(int(length))).decode(errors="replace")
+        patience.reschedule(None)  # the tool has its own limit
+        answer = await self._tools.called(request.query.get("name", ""), arguments)
+        patience.reschedule(asyncio.get_running_loop().time() + REQUEST_S)
+        return _response(HTTPStatus.OK, JSON, answer)
 
     def _listen(self) -> socket.socket:
         with ExitStack() as stack:
