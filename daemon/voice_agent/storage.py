@@ -87,6 +87,7 @@ class Store(Generic[S]):
         beside = self._path.with_suffix(".new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            beside.touch(mode=0o600)  # there may be words in it that somebody has said
             beside.write_bytes(msgspec.json.encode(content))
             if self._durable:
                 with beside.open("rb") as file:

@@ -223,6 +223,7 @@ def test_what_is_set_outlives_the_process(tmp_path: Path) -> None:
     before.clockwork.set_timer(60, "eggs")
     before.clockwork.set_alarm("07:00", None, (5, 6), "weekend")
     before.clockwork.close()
+    assert (tmp_path / FILE).stat().st_mode & 0o077 == 0, "names are words that somebody has said"
     after = House(store=store(tmp_path))
     assert after.clockwork.entries == before.clockwork.entries
     after.clockwork.cancel(after.clockwork.entries)
