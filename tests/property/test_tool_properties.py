@@ -343,7 +343,8 @@ class Tools(RuleBasedStateMachine):
         line.hears_user &= stale
 
     def note_refusal(self, event_id: str) -> None:
-        if self.line.requests[event_id] == self.epoch:
+        is_latest = event_id == list(self.line.requests)[-1]  # an earlier one is made good by its successor
+        if is_latest and self.line.requests[event_id] == self.epoch:
             self.line.due.add("refused")
         if self.line.outstanding == event_id:
             self.line.outstanding = ""

@@ -439,6 +439,16 @@ def test_a_response_that_comes_between_delays_the_request_and_does_not_swallow_i
     assert told(talk.commands, Stuck) == []
 
 
+def test_a_request_is_not_forgotten_over_several_responses_that_nobody_asked_for() -> None:
+    talk = live()
+    talk.hears(begun(), call("x", "1"), done())
+    (request,) = [event for event in sent(talk.answers_tool("1")) if isinstance(event, CreateResponse)]
+    talk.hears(begun("o1"), audio(50, response="o1"), done("o1"), begun("o2"))
+    error = ErrorDetail(code=BUSY, event_id=str(request.event_id))
+    assert asks(talk.hears(ServerError(error=error), audio(50, item="b", response="o2"))) == 0
+    assert asks(talk.hears(done("o2"))) == 1
+
+
 # ------------------------------------------------------------------------------ a lost connection
 
 

@@ -93,7 +93,8 @@ class ResponseRequests:
         be on its way, and be granted later.
         """
         asked, self._asked = self._asked, None
-        self._granted = asked if awaited is None else None
+        if asked is not None:
+            self._granted = asked if awaited is None else None
         self._busy = self._rejected = 0
         if asked is None and awaited is None:
             asked, self._astray = self._astray, None
