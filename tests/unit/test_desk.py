@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import logging
 import os
 import re
 import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from voice_agent.cli import main
 from voice_agent.controls.client import Absent, NotRunning, ask_for
 from voice_agent.controls.desk import Called, Desk, Inventory
-from voice_agent.controls.tools import Daemon
+from voice_agent.controls.tools import Daemon, Here
 from voice_agent.dialogue import Manners, Reply
 from voice_agent.telemetry import http
 from voice_agent.telemetry.http import HttpServer, UnixServer
@@ -168,10 +169,15 @@ def test_only_a_daemon_that_was_never_reached_counts_as_absent(tmp_path: Path) -
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> str:
+def config(tmp_path: Path) -> Iterator[str]:
+    """A file with two tools; the log is afterwards as it was."""
+    ours, root = logging.getLogger("voice_agent"), logging.getLogger()
+    level, handlers = ours.level, root.handlers[:]
     path = tmp_path / "config.toml"
     path.write_text('[tools]\nplugins = []\nenabled = ["get_time", "set_volume"]\n')
-    return str(path)
+    yield str(path)
+    ours.setLevel(level)
+    root.handlers[:] = handlers
 
 
 def test_the_tools_of_a_configuration_are_listed_for_people(
@@ -237,3 +243,18 @@ def test_without_a_daemon_the_usual_configuration_is_taken_and_that_is_said(
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     assert main(["tools", "call", "get_time"]) == os.EX_OK
     assert "no daemon is running" in capsys.readouterr().err
+
+
+def test_a_tool_that_will_not_end_does_not_hold_up_the_command(config: str) -> None:
+    async def work() -> str:
+        asyncio.get_running_loop().create_task(deaf(), name="deaf")
+        await asyncio.sleep(0)
+        return "done"
+
+    assert Here(Path(config))._run(work()) == "done"
+
+
+async def deaf() -> None:
+    while True:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()

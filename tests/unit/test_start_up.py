@@ -5,7 +5,16 @@ import sys
 
 import pytest
 
-HEAVY = ("numpy", "onnxruntime", "hassil", "matplotlib", "soxr", "aiohttp.web", "voice_agent.embedded")
+HEAVY = (
+    "numpy",
+    "onnxruntime",
+    "hassil",
+    "matplotlib",
+    "soxr",
+    "aiohttp.web",
+    "voice_agent.embedded",
+    "jsonschema",
+)
 
 
 @pytest.mark.parametrize("module", ["voice_agent.agent", "voice_agent.audio.portaudio"])

@@ -161,8 +161,12 @@ class Here:
         return self._run(self._call(name, arguments))
 
     def _run(self, work: Coroutine[None, None, T]) -> T:
-        with redirect_stdout(sys.stderr):  # our own output is for programs to read
-            return asyncio.run(work)
+        runner = asyncio.Runner()
+        try:
+            with redirect_stdout(sys.stderr):  # our own output is for programs to read
+                return runner.run(work)
+        finally:
+            runner.get_loop().close()  # to close the runner is to wait for tools that do not end
 
     async def _inventory(self) -> "Inventory":
         async with self._desk() as desk:

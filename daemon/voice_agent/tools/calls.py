@@ -30,6 +30,9 @@ MAX_STRAYS = 8
 MAX_RUNNING = 16
 """Calls at the same time, of all tools; a model that asks for more has lost its way."""
 
+MAX_NOTED = 100
+"""Bugs that the log tells once each; later ones are whispered."""
+
 LARGEST_EXACT = 2.0**53
 """Up to here a float says which integer it is."""
 
@@ -56,6 +59,7 @@ class Calls:
     def __init__(self) -> None:
         self._running = 0
         self._strays: set[object] = set()
+        self._noted: set[tuple[str, str]] = set()
         self._full_since: float | None = None
 
     @property
@@ -101,7 +105,7 @@ class Calls:
     async def _attempt(self, callee: Callee, arguments: str) -> Answer:
         try:
             given = await self._beside(partial(_understood, arguments, callee.checker), callee.name)
-            return _told(callee.name, await self._work(callee, given))
+            return self._told(callee.name, await self._work(callee, given))
         except (asyncio.CancelledError, GeneratorExit):
             raise
         except InvalidArguments as error:
@@ -111,9 +115,7 @@ class Calls:
         except TimeoutError:
             return failure(f"{callee.name} waited too long for something", "timeout")
         except BaseException as error:  # noqa: BLE001 — the tool boundary: a bug in a tool is an answer
-            # Neither message nor traceback: they may quote what somebody said.
-            extra = {"tool": callee.name, "error": type(error).__name__, "at": _where(error)}
-            log.warning("tool failed", extra=extra)
+            self._note(callee.name, type(error).__name__, _where(error))
             return failure(f"the tool {callee.name} failed: {type(error).__name__}", "crashed")
 
     async def _work(self, callee: Callee, given: Arguments) -> object:
@@ -132,6 +134,20 @@ class Calls:
                 self._leave_behind(ended)
         return ended.result().result()
 
+    def _told(self, name: str, result: object) -> Answer:
+        answer = answered(name, result)
+        if answer.outcome == "crashed":
+            self._note(name, f"returned {type(result).__name__}", "its end")
+        return answer
+
+    def _note(self, name: str, error: str, where: str) -> None:
+        """News once. Neither message nor traceback of an error: they may quote what somebody said."""
+        news = (name, where) not in self._noted and len(self._noted) < MAX_NOTED
+        if news:
+            self._noted.add((name, where))
+        extra = {"tool": name, "error": error, "at": where}
+        log.log(logging.WARNING if news else logging.DEBUG, "tool failed", extra=extra)
+
     def _leave_behind(self, call: asyncio.Future[T]) -> None:
         self._strays.add(call)
         if len(self._strays) >= MAX_STRAYS:
@@ -141,13 +157,6 @@ class Calls:
     def _has_ended(self, stray: asyncio.Future[T]) -> None:
         self._strays.discard(stray)
         self._full_since = None
-
-
-def _told(name: str, result: object) -> Answer:
-    answer = answered(name, result)
-    if answer.outcome == "crashed":
-        log.warning("tool failed", extra={"tool": name, "error": f"returned {type(result).__name__}"})
-    return answer
 
 
 def _understood(arguments: str, checker: Checker) -> Arguments:
