@@ -117,6 +117,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from voice_agent import config
     from voice_agent.audio.cues import faults
     from voice_agent.credentials import find_key
+    from voice_agent.tools.mcp.doubts import doubts
 
     try:
         settings = config.load(arguments.file)
@@ -134,6 +135,8 @@ def _check(arguments: argparse.Namespace) -> int:
     if settings.cues.enabled and settings.cues.folder:
         for fault in faults(Path(settings.cues.folder)):
             print(f"warning: {fault}", file=sys.stderr)
+    for doubt in doubts(settings.tools.mcp):
+        print(f"warning: {doubt}", file=sys.stderr)
     return os.EX_OK
 
 

@@ -17,18 +17,20 @@ import pytest
 from aiohttp import web
 
 from tests.fakes.tool_server import House, site_of
+from voice_agent import cli
 from voice_agent.backoff import Backoff
 from voice_agent.config import McpServer
 from voice_agent.credentials import Secret
 from voice_agent.errors import ConfigError, ToolError
 from voice_agent.tools import mcp
-from voice_agent.tools.base import Tool
-from voice_agent.tools.mcp import session
-from voice_agent.tools.mcp.child import running
-from voice_agent.tools.mcp.connection import missing
+from voice_agent.tools.base import Arguments, Tool
+from voice_agent.tools.mcp import keeper, session
+from voice_agent.tools.mcp.child import Child, running
+from voice_agent.tools.mcp.connection import Found, Hold, missing
 from voice_agent.tools.mcp.gathering import discover
 from voice_agent.tools.mcp.keeper import Keeper
-from voice_agent.tools.mcp.limits import MAX_MESSAGE_BYTES
+from voice_agent.tools.mcp.limits import MAX_MESSAGE_BYTES, Lost
+from voice_agent.tools.mcp.offers import Offer
 from voice_agent.tools.mcp.settings import Program, ServerSettings, Site
 
 FAKES = Path(__file__).parents[1] / "fakes"
@@ -379,7 +381,8 @@ def test_the_reason_why_a_program_cannot_be_used_is_told_once(
     place: Program, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scene() -> None:
-        async with home(house(place, start_timeout_s=0.6)) as here:
+        limit_s = 0.6 if "silent" in place.argv else 10
+        async with home(house(place, start_timeout_s=limit_s)) as here:
             assert reason in await here.until_lost()
             await here.until(lambda: len(caplog.records) > 1)
 
@@ -457,7 +460,102 @@ def test_a_program_does_not_outlive_a_daemon_that_is_killed() -> None:
     play(lambda: until(lambda: not alive(sleeper)))
 
 
+# ---------------------------------------------------------------------------------- the SDK misbehaves
+
+
+def keeping(hold: Hold, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keepers get this instead of the SDK."""
+
+    async def loaded(_place: object) -> Hold:
+        return hold
+
+    monkeypatch.setattr(keeper, "loaded", loaded)
+
+
+def test_an_sdk_that_does_not_end_when_it_is_cancelled_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun: list[Child | None] = []
+    ending = asyncio.Event()
+
+    async def hold(_: ServerSettings, child: Child | None, _key: Secret | None, _found: Found) -> None:
+        begun.append(child)
+        while not ending.is_set():
+            with suppress(asyncio.CancelledError):
+                await ending.wait()
+
+    async def scene() -> None:
+        async with home(house(pipe(), start_timeout_s=0.2)) as here:
+            assert "did not say" in await here.until_lost()
+            await here.until(lambda: len(begun) > 1)
+        child = begun[0]
+        assert child is not None
+        assert not alive(child._process.pid)
+        ending.set()
+
+    keeping(hold, monkeypatch)
+    play(scene)
+
+
+def test_what_the_sdk_raises_ends_a_connection_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def hold(_: ServerSettings, _child: Child | None, _key: Secret | None, _found: Found) -> None:
+        inner = BaseExceptionGroup("inner", [SystemExit(3), ZeroDivisionError("bug")])
+        raise BaseExceptionGroup("outer", [RuntimeError("noise"), inner])
+
+    async def scene() -> None:
+        async with home(house(Site("http://127.0.0.1:1/mcp"))) as here:
+            assert await here.until_lost() == "RuntimeError: noise"
+            await here.until(lambda: len(caplog.records) > 1)
+
+    keeping(hold, monkeypatch)
+    with caplog.at_level(logging.DEBUG):
+        play(scene)
+
+
+def test_a_server_that_comes_and_goes_is_whispered_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def hold(_: ServerSettings, _child: Child | None, _key: Secret | None, found: Found) -> None:
+        async def nothing(_tool: str, _arguments: Arguments) -> Mapping[str, object]:
+            return {}
+
+        found([Offer("who", "", {"type": "object"})], nothing)
+        raise Lost("gone")
+
+    async def scene() -> None:
+        async with home(house(Site("http://127.0.0.1:1/mcp"))) as here:
+            await here.until(lambda: here.keeper.state().connections > 3)
+            assert here.puts == 1
+
+    keeping(hold, monkeypatch)
+    with caplog.at_level(logging.DEBUG, keeper.__name__):
+        play(scene)
+    assert [record.levelname for record in caplog.records[:6]] == ["INFO", "WARNING", *["DEBUG"] * 4]
+
+
 # --------------------------------------------------------------------------------------- all together
+
+
+def test_a_check_tells_what_will_keep_a_server_from_being_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.toml"
+    head = '[provider]\nkind = "local"\n'
+    broken = '[[tools.mcp]]\nname = "broken"\nargv = ["/nonexistent"]\nkey_from = "nowhere"\n'
+    unused = '[[tools.mcp]]\nname = "unused"\nargv = ["/nonexistent"]\nenabled = false\n'
+    monkeypatch.setitem(sys.modules, "mcp", None)
+    file.write_text(head + broken + unused)
+    assert cli.main(["check", str(file)]) == 0
+    told = capsys.readouterr().err
+    assert "voice-agent[mcp]" in told
+    assert "MCP server broken: /nonexistent is no program" in told
+    assert "MCP server broken: credential nowhere: there is none" in told
+    assert "unused" not in told
+    file.write_text(head + unused)
+    assert cli.main(["check", str(file)]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_servers_are_asked_once_what_they_offer() -> None:

@@ -26,6 +26,9 @@ ASKED_S = 0.3
 TOLD_S = 0.5
 """From the end of standard input to SIGTERM, and from there to SIGKILL: the daemon's own end takes 2 s."""
 
+LAST_WORDS_S = 1.0
+"""From the end of standard output to the end of the program and of what it says about that."""
+
 LOOK_S = 0.02
 
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR")
@@ -43,6 +46,7 @@ class Child:
         self._transport = transport
         self.complaint = ""
         """The last line on its standard error."""
+        self._silent = asyncio.Event()
 
     @property
     def stdin(self) -> asyncio.StreamWriter:
@@ -63,11 +67,14 @@ class Child:
             if lines := chunk.decode(errors="replace").strip().splitlines():
                 self.complaint = lines[-1][:MAX_COMPLAINT_CHARS]
                 log.debug("a tool server writes", extra={"pid": self._process.pid, "line": self.complaint})
+        self._silent.set()
 
     async def farewell(self) -> str:
         """How it ended, once its standard output has; in a few words."""
-        if not await self._gone(ASKED_S):
+        if not await self._gone(LAST_WORDS_S):
             return "it closed its standard output"
+        with suppress(TimeoutError):  # somebody else may hold it open
+            await asyncio.wait_for(self._silent.wait(), LAST_WORDS_S)
         code = self._process.returncode
         how = (
             f"it ended with exit code {code}" if code is None or code >= 0 else f"it ended by signal {-code}"

@@ -1,5 +1,6 @@
 """What the keeper of a server needs of the SDK: one function, loaded in a thread when there is a server."""
 
+import gc
 import ssl
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
@@ -37,6 +38,7 @@ async def loaded(place: object) -> Hold:
 def _load(place: object) -> Hold:
     from voice_agent.tools.mcp import session
 
+    gc.freeze()  # as at the start: what is loaded stays, and a collection need not look at it
     session.hush()
     tls = ssl.create_default_context() if isinstance(place, Site) else None  # takes 50 ms and some memory
     return partial(session.hold, tls)

@@ -10,6 +10,7 @@ from zlib import crc32
 import msgspec
 
 from voice_agent.dialogue import Manners
+from voice_agent.tools.answer import shortened
 from voice_agent.tools.base import Handler, Tool
 from voice_agent.tools.mcp.settings import ServerSettings
 
@@ -93,12 +94,8 @@ def _tool(settings: ServerSettings, offer: Offer, name: str, handler: Handler) -
     interruptible = offer.reads if settings.interruptible is None else settings.interruptible
     manners = Manners(reply=settings.reply, cancellable=interruptible, timeout_s=settings.timeout_s + SPARE_S)
     schema = {**offer.schema, "type": "object"}
-    return Tool(name, _shortened(offer.description) or offer.name, schema, handler, manners)
-
-
-def _shortened(text: str) -> str:
-    text = text.strip()
-    return text if len(text) <= MAX_DESCRIPTION_CHARS else text[: MAX_DESCRIPTION_CHARS - 1] + "…"
+    description = shortened(offer.description.strip(), MAX_DESCRIPTION_CHARS) or offer.name
+    return Tool(name, description, schema, handler, manners)
 
 
 # ----------------------------------------------------------------------------------------------- names

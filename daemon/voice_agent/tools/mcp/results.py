@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping
 
 from voice_agent.errors import ToolError
+from voice_agent.tools.answer import shortened
 
 MAX_TEXT_CHARS = 6000
 """All text of an answer; an answer of 8000 characters would be cut in any case."""
 
-MAX_REASON_CHARS = 400
+MAX_REASON_CHARS = 300
+"""Of a failure: no more can be listened to."""
 
 PLACEHOLDERS = {"image": "an image", "audio": "a recording", "resource": "a file", "resource_link": "a file"}
 
@@ -18,10 +20,11 @@ def answer_of(
     """What the model gets. Raises ToolError with the server's own words if the call ``failed``."""
     text = "\n".join(filter(None, map(_words, content))).strip()
     if failed:
-        raise ToolError(_cut(text, MAX_REASON_CHARS) or "the tool failed and did not say why")
+        reason = " ".join(text.split())
+        raise ToolError(shortened(reason, MAX_REASON_CHARS) or "the tool failed and did not say why")
     if structured:
         return structured
-    return {"text": _cut(text, MAX_TEXT_CHARS)} if text else {"done": True}
+    return {"text": shortened(text, MAX_TEXT_CHARS)} if text else {"done": True}
 
 
 def _words(block: Mapping[str, object]) -> str:
@@ -32,7 +35,3 @@ def _words(block: Mapping[str, object]) -> str:
     if isinstance(text, str):
         return text
     return f"[{PLACEHOLDERS.get(str(kind), 'something')} that cannot be told in words]"
-
-
-def _cut(text: str, chars: int) -> str:
-    return text if len(text) <= chars else text[: chars - 1] + "…"

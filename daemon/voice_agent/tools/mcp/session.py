@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from voice_agent import __version__
 from voice_agent.credentials import Secret
 from voice_agent.errors import ToolError
+from voice_agent.tools.answer import shortened
 from voice_agent.tools.base import Arguments
 from voice_agent.tools.mcp.child import Child
 from voice_agent.tools.mcp.connection import Found
@@ -38,6 +39,9 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 30.0
 """From one sign of life to the next."""
+
+LOOKS = 10
+"""Then the list is read again in any case: not every server tells, and not every message arrives."""
 
 CALM_S = 0.3
 """A server that changes five tools says so five times."""
@@ -117,12 +121,13 @@ class _Connection:
 
     async def _until_changed(self, client: Client) -> None:
         """Wait for a change, and see every now and then whether there is still somebody."""
-        while not self._changed.is_set():
+        for _ in range(LOOKS):
             with anyio.move_on_after(LOOK_S):
                 await _either(self._changed, self._doubt)
-            if not self._changed.is_set():
-                self._doubt = anyio.Event()
-                await _look(client)
+            if self._changed.is_set():
+                break
+            self._doubt = anyio.Event()
+            await _look(client)
         await anyio.sleep(CALM_S)
 
     async def _listen(self, client: Client) -> None:
@@ -228,4 +233,4 @@ class _Calls:
             case types.CONNECTION_CLOSED:
                 return ToolError(f"the connection to the tool server {name} was lost during the call")
         self._doubt()  # a session that the server has forgotten looks like this
-        return ToolError(f"the tool server {name} refused: {error.message[:MAX_REASON_CHARS]}")
+        return ToolError(f"the tool server {name} refused: {shortened(error.message, MAX_REASON_CHARS)}")
