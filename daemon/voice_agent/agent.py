@@ -203,7 +203,7 @@ class Agent:
 
     async def run(self) -> None:
         """Keep everything alive."""
-        with self.supervisor.watching(*vitals(self.ports, self.sessions, self._tools)):
+        with self.supervisor.watching(*vitals(self.ports, self.sessions, self._tools, self.clockwork)):
             async with self._group as group:
                 group.create_task(forever("devices", self.ports.devices.run()))
                 group.create_task(forever("ear", self.ports.ear.run()))

@@ -102,7 +102,7 @@ class Announcer:
         self._microphone = Absence()
         self._loudspeaker = Absence()
         self._listening_at: float | None = None
-        self._rang_at = float("-inf")
+        self._rang_until = float("-inf")
         self._talk_since: float | None = None
 
     # ------------------------------------------------------------------------------------ what is asked
@@ -137,8 +137,9 @@ class Announcer:
         pcm = await self._aside(cue, partial(self._cues.pcm, cue, speaker.rate))
         if not pcm or not self._may_ring() or speaker is not self._room.speaker or not speaker.chime(pcm):
             return 0.0
-        self._rang_at = monotonic()
-        return samples_to_s(len(pcm) // BYTES_PER_SAMPLE, speaker.rate)
+        took_s = samples_to_s(len(pcm) // BYTES_PER_SAMPLE, speaker.rate)
+        self._rang_until = monotonic() + took_s
+        return took_s
 
     def hush(self) -> None:
         """Let a sound of the daemon's own end at once."""
@@ -201,7 +202,7 @@ class Announcer:
 
     @property
     def _rings(self) -> bool:
-        return monotonic() - self._rang_at < RINGING_S
+        return monotonic() - self._rang_until < RINGING_S
 
     def _nobody_speaks(self) -> bool:
         return self._doing() not in (State.LISTENING, State.SPEAKING)

@@ -33,11 +33,14 @@ PORTAUDIO_LIMIT_S = 60.0
 CONVERSATION_LIMIT_S = 30.0
 """Beyond the moment at which the keeper of sessions had meant to stir again."""
 
+BELL_LIMIT_S = 60.0
+"""The bell looks at the clocks once a second, but while it rings only once for each group of tones."""
+
 TOOLS_LIMIT_S = 60.0
 """Tools that do not end fill the box; so long may it be full."""
 
 
-def vitals(ports: Ports, sessions: Sessions, tools: Toolbox) -> Iterator[Vital]:
+def vitals(ports: Ports, sessions: Sessions, tools: Toolbox, clockwork: Clockwork) -> Iterator[Vital]:
     """What outlives sessions. A cure that is quicker is nearer to the trouble: this is the second net."""
 
     def capture() -> float:
@@ -59,6 +62,7 @@ def vitals(ports: Ports, sessions: Sessions, tools: Toolbox) -> Iterator[Vital]:
     yield Vital("portaudio", lambda: ports.devices.hanging_s, PORTAUDIO_LIMIT_S)
     yield Vital("conversation", lambda: sessions.overdue_s, CONVERSATION_LIMIT_S)
     yield Vital("tools", lambda: tools.calls.hanging_s, TOOLS_LIMIT_S)
+    yield Vital("bell", lambda: clockwork.idle_s, BELL_LIMIT_S)
 
 
 def _age(state: DeviceState, last_callback: float) -> float:

@@ -108,6 +108,15 @@ def test_a_timer_goes_on_while_the_device_is_off_as_far_as_the_wall_clock_knows(
     assert due(book, after.later(100)) == ["eggs"]
 
 
+def test_a_boot_is_another_one_though_it_lasts_longer_than_that_in_which_a_timer_was_set() -> None:
+    world, book = world_and_book()
+    book.set_timer(600, "eggs", world.now)
+    after = replace(world.reboots(off_s=300), boot_s=50_000.0)
+    book = restarted(book, world, after)
+    assert due(book, after.later(299)) == []
+    assert due(book, after.later(300)) == ["eggs"]
+
+
 def test_a_timer_waits_for_a_device_without_a_battery_to_learn_the_time() -> None:
     world, book = world_and_book()
     book.set_timer(600, "eggs", world.now)
@@ -255,10 +264,24 @@ def test_a_device_that_begins_in_the_past_at_each_boot_misses_nothing_that_it_ha
     assert ring(book, world) == ["a"]
     after = world.later(60).reboots(off_s=-400 * DAY_S)
     book = restarted(book, world, after)
-    assert book.look(after.later(30).now) == ((), ())
+    for seconds in (10, 30, 50):
+        assert book.look(after.later(seconds).now) == ((), ())
     right = replace(after.later(60), wall_s=unix("2026-11-23 07:05"))
     assert book.look(right.now) == ((), ())
     assert ring(book, right.at("2026-11-24 07:00")) == ["a"]
+
+
+def test_a_device_that_is_without_the_time_for_hours_misses_nothing_that_it_has_rung() -> None:
+    world, book = world_and_book(World(unix("2026-11-23 06:00")))
+    book.set_alarm("07:00", None, EVERY_DAY, "a", world.now)
+    world = world.at("2026-11-23 07:00")
+    assert ring(book, world) == ["a"]
+    after = replace(world.reboots(), wall_s=86_400.0)
+    book = restarted(book, world, after)
+    for minutes in range(120):
+        assert book.look(after.later(60 * minutes).now) == ((), ())
+    right = replace(after.later(2 * HOUR_S), wall_s=unix("2026-11-23 09:02"))
+    assert book.look(right.now) == ((), ())
 
 
 def test_an_alarm_that_was_missed_for_weeks_is_told_once_and_goes_on() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import date
 from math import ceil, inf
-from time import tzset
+from time import monotonic, tzset
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -86,6 +86,7 @@ class Clockwork:
         self.ringing: tuple[Entry, ...] = ()
         """What sounds now."""
         self._changed = asyncio.Event()
+        self._looked_at = monotonic()
         self._store = store
         self._clocks = clocks or Clocks()
         self._names_in_log = names_in_log
@@ -148,6 +149,7 @@ class Clockwork:
     def look(self) -> tuple[Entry, ...]:
         """What is due now."""
         now = self._clocks()
+        self._looked_at = monotonic()
         before = self._book.entries, self._book.missed
         found = self._book.look(now, self.ringing)
         if found.missed:
@@ -176,6 +178,11 @@ class Clockwork:
         self._book.settle(entries, now)
         self._fall_silent(entries, why)
         self._keep(now)
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since the clocks were looked at."""
+        return monotonic() - self._looked_at
 
     async def due(self) -> None:
         """Wait until something is due."""
