@@ -1,7 +1,7 @@
 """From the configuration to the values that the parts are made of: the one place that knows both."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,9 +21,11 @@ from voice_agent.tools.base import Tool, Toolbox
 from voice_agent.tools.clock import clock_tool
 from voice_agent.tools.device import Device, Elsewhere, device_tools
 from voice_agent.tools.plugins import Context
+from voice_agent.tools.programs import program_tool
 from voice_agent.tools.timers import timer_tools
 from voice_agent.tools.volume import volume_tool
 from voice_agent.tools.weather import Home, Units, WeatherService, weather_tool
+from voice_agent.tools.web import web_tool
 from voice_agent.wire import Endpoint
 from voice_agent.wire.resolver import SYSTEM
 
@@ -91,7 +93,19 @@ def toolbox_for(config: Config, device: Device | None = None, clockwork: Clockwo
         volume_tool(device),
         *device_tools(device),
     )
-    return Toolbox(tool for tool in known if tool.name in config.tools.enabled)
+    toolbox = Toolbox(tool for tool in known if tool.name in config.tools.enabled)
+    toolbox.put("configuration", declared_tools(config), trusted=True)
+    return toolbox
+
+
+def declared_tools(config: Config) -> Iterator[Tool]:
+    """The tools that the operator has declared."""
+    for web in config.tools.http:
+        if web.enabled:
+            yield web_tool(web, SYSTEM)
+    for command in config.tools.command:
+        if command.enabled:
+            yield program_tool(command)
 
 
 def plugin_context_for(config: Config) -> Context:

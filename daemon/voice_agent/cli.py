@@ -23,6 +23,7 @@ from voice_agent.errors import ConfigError, Unreadable, VoiceAgentError
 if TYPE_CHECKING:
     from voice_agent.audio.names import Device, Direction
     from voice_agent.audio.portaudio import PortAudio
+    from voice_agent.config import Config
 
 CONFIG_PATH = Path("/etc/voice-agent/config.toml")
 PORT = 8765
@@ -117,10 +118,11 @@ def _check(arguments: argparse.Namespace) -> int:
     from voice_agent import config
     from voice_agent.audio.cues import faults
     from voice_agent.credentials import find_key
+    from voice_agent.tools.doubts import tool_doubts
     from voice_agent.tools.mcp.doubts import doubts
 
     try:
-        settings = config.load(arguments.file)
+        settings = _loaded(arguments.file)
     except config.InvalidConfig as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
@@ -135,9 +137,21 @@ def _check(arguments: argparse.Namespace) -> int:
     if settings.cues.enabled and settings.cues.folder:
         for fault in faults(Path(settings.cues.folder)):
             print(f"warning: {fault}", file=sys.stderr)
-    for doubt in doubts(settings.tools.mcp):
+    wanted = settings.tools
+    for doubt in (*tool_doubts(wanted.http, wanted.command, wanted.provider), *doubts(wanted.mcp)):
         print(f"warning: {doubt}", file=sys.stderr)
     return os.EX_OK
+
+
+def _loaded(file: Path) -> "Config":
+    """A configuration that was looked at in full: the schemas of tools take too long for every start."""
+    from voice_agent import config
+    from voice_agent.tools.doubts import schema_problems
+
+    settings = config.load(file)
+    if problems := list(schema_problems(settings.tools.http, settings.tools.command)):
+        raise config.InvalidConfig(str(file), problems)
+    return settings
 
 
 def _config(_: argparse.Namespace) -> int:

@@ -188,7 +188,7 @@ def test_tables_of_a_list_arrive_in_order_with_their_defaults() -> None:
         (LAMP + "environment = 5", "tools.command[0].environment", 'is 5; set it to a table, {NAME = "..."}'),
         (LAMP + "parameters = {x = [2026-11-22]}", "tools.command[0].parameters.x[0]", "is a date"),
         (LAMP + "parameters = {x = inf}", "tools.command[0].parameters.x", "write a number that is finite"),
-        ('[[tools.provider]]\ntype = "mcp"\nx = 10:00:00', "tools.provider[0].x", "is a time"),
+        ('[[tools.provider]]\ntype = "x"\nx = 10:00:00', "tools.provider[0].x", "is a time"),
     ],
 )  # fmt: skip
 def test_a_fault_inside_a_list_of_tables_is_named_by_its_number(text: str, path: str, told: str) -> None:

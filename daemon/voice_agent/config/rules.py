@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
+from voice_agent.config.declarations import tool_clashes
 from voice_agent.config.schema import Config, Kind, Provider
 from voice_agent.config.servers import server_clashes
 from voice_agent.config.shapes import join
@@ -77,6 +78,7 @@ def clashes(config: Config, reported: set[str]) -> Iterator[Problem]:
         if _split(getattr(config.tools.weather, name), "http", "https") is None:
             yield Problem(f"tools.weather.{name}", "is not a web address", "write https://host/path")
     yield from server_clashes(config.tools.mcp)
+    yield from tool_clashes(config.tools, reported)
     if config.reconnect.first_s > config.reconnect.cap_s:
         yield Problem("reconnect.first_s", "is above reconnect.cap_s", "make it smaller")
     if not _is_loopback_address(config.metrics.address):
