@@ -38,6 +38,7 @@ from voice_agent.realtime.providers import (
     SessionSettings,
     custom,
     session_update,
+    tools_update,
 )
 
 JUDGE: TypeAdapter[Any] = TypeAdapter(RealtimeClientEvent)
@@ -82,6 +83,7 @@ def test_a_client_event_validates_with_the_official_types(event: ClientEvent) ->
 @pytest.mark.parametrize("settings", [SETTINGS, SessionSettings(), SessionSettings(turn_detection=None)])
 def test_the_session_update_of_a_ga_provider_validates(provider: Provider, settings: SessionSettings) -> None:
     JUDGE.validate_json(encode(session_update(provider, settings)))
+    JUDGE.validate_json(encode(tools_update(provider, settings)))
 
 
 def test_an_audio_frame_is_base64_of_its_samples() -> None:
@@ -137,6 +139,11 @@ def test_a_strict_server_accepts_our_session_update(provider: Provider, dialect:
             await client.until("session.updated")
             await ask(client, "hello")
             await client.until("response.done")
+            await client.socket.send_bytes(encode(tools_update(provider, SessionSettings())))
+            nth = 2 if dialect == "openai" else 3  # Yandex confirms the first one twice
+            updated = await client.until("session.updated", nth)
+            assert updated["session"]["tools"] == []
+            assert updated["session"]["instructions"] == SETTINGS.instructions, "it is a patch"
         return client.types
 
     assert "error" not in asyncio.run(scene())
