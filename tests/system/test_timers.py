@@ -101,7 +101,7 @@ async def test_without_a_session_any_voice_ends_a_ring_and_is_not_told_that_ther
         voice.card.speak(english_voice().speak("Please stop that, it is enough.", RATE))
         await until_quiet(voice, "voice")
         ended = len(voice.card.played())
-        await voice.until(lambda: len(voice.card.played()) > ended + 4 * RATE)
+        await voice.until(lambda: len(voice.card.played()) > ended + 3 * RATE)
         assert not voice.card.played()[ended:].any()
 
 

@@ -135,6 +135,15 @@ def test_a_timer_of_a_device_that_never_learns_the_time_rings_as_if_it_had_not_b
     assert due(book, after.later(500)) == ["eggs"]
 
 
+def test_a_timer_that_was_set_before_the_time_was_known_goes_on_in_a_boot_that_knows_it() -> None:
+    world, book = world_and_book(World(wall_s=86_400.0))
+    book.set_timer(600, "eggs", world.now)
+    after = replace(world.reboots(), wall_s=unix("2026-11-23 12:00"))
+    book = restarted(book, world, after)
+    assert book.look(after.later(599).now) == ((), ())
+    assert due(book, after.later(600)) == ["eggs"]
+
+
 def test_a_timer_that_was_set_before_the_time_was_known_is_written_down_right_once_it_is() -> None:
     world, book = world_and_book(World(wall_s=86_400.0))
     book.set_timer(3600, "roast", world.now)

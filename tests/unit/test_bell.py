@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -209,6 +210,16 @@ async def test_a_ring_that_cannot_sound_for_a_quarter_of_an_hour_is_missed_and_l
     assert [(each.name, each.time) for each in house.clockwork.listing().missed] == [("eggs", "12:01")]
     house.clockwork.tell_missed()
     assert house.clockwork.listing().missed == []
+
+
+def test_a_device_that_comes_to_another_time_zone_notices(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(house: House) -> None:
+        await house.until(lambda: time.tzname[0] == "JST")
+
+    with monkeypatch.context() as abroad:
+        abroad.setenv("TZ", "Asia/Tokyo")
+        play(monkeypatch, House, scene)
+    time.tzset()
 
 
 # ----------------------------------------------------------------------------------- the clockwork
