@@ -126,6 +126,17 @@ def test_a_timer_waits_for_a_device_without_a_battery_to_learn_the_time() -> Non
     assert due(book, after.later(25).jumps(50 * 365 * DAY_S)) == ["eggs"]
 
 
+def test_a_restart_before_the_device_has_learned_the_time_does_not_make_it_forget_what_it_knew() -> None:
+    world, book = world_and_book()
+    book.set_timer(3600, "roast", world.now)
+    after = world.reboots(off_s=1800 - 400 * DAY_S)
+    book = restarted(book, world, after)
+    book = restarted(book, after.later(10), after.later(10))
+    right = after.later(60).jumps(400 * DAY_S)
+    assert due(book, right.later(1739)) == []
+    assert due(book, right.later(1740)) == ["roast"]
+
+
 def test_a_timer_of_a_device_that_never_learns_the_time_rings_as_if_it_had_not_been_off() -> None:
     world, book = world_and_book()
     book.set_timer(600, "eggs", world.now)

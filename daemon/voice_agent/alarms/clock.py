@@ -70,7 +70,7 @@ def moment(day: date, at: str, zone: tzinfo | None) -> float:
 
 def first_after(since_s: float, at: str, weekdays: Collection[int], zone: tzinfo | None) -> float:
     """When a time of day comes next after a moment, on one of these days of the week (0 is Monday)."""
-    day = datetime.fromtimestamp(since_s, zone).date() - DAY
+    day = datetime.fromtimestamp(since_s, zone).date()
     while day.weekday() not in weekdays or moment(day, at, zone) <= since_s:
         day += DAY
     return moment(day, at, zone)
