@@ -247,11 +247,20 @@ def test_without_a_daemon_the_usual_configuration_is_taken_and_that_is_said(
 
 def test_a_tool_that_will_not_end_does_not_hold_up_the_command(config: str) -> None:
     async def work() -> str:
-        asyncio.get_running_loop().create_task(deaf(), name="deaf")
+        task = asyncio.get_running_loop().create_task(deaf(), name="deaf")
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio would rightly complain
         await asyncio.sleep(0)
         return "done"
 
     assert Here(Path(config))._run(work()) == "done"
+
+
+def test_what_a_tool_prints_is_no_part_of_the_answer(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    async def work() -> None:
+        print("noise")
+
+    Here(Path(config))._run(work())
+    assert tuple(capsys.readouterr()) == ("", "noise\n")
 
 
 async def deaf() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from referencing.exceptions import Unresolvable
 
 from voice_agent.tools.base import Arguments, Tool, Toolbox
 from voice_agent.tools.schema import (
@@ -14,6 +15,7 @@ from voice_agent.tools.schema import (
     Checker,
     InvalidArguments,
     Parameters,
+    _validator,
     schema_fault,
     without_patterns,
 )
@@ -131,13 +133,16 @@ def test_a_schema_that_is_none_is_said_so(schema: Parameters, words: str | None)
     assert fault is None if words is None else words in str(fault)
 
 
-def test_nothing_is_fetched_for_a_schema() -> None:
+@pytest.mark.parametrize("keyword", ["$ref", "$dynamicRef"])
+def test_nothing_is_fetched_for_a_schema(keyword: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0)
         url = f"http://127.0.0.1:{server.getsockname()[1]}/schema.json"
-        schema: Parameters = {"type": "object", "properties": {"a": {"$ref": url}}}
+        schema: Parameters = {"type": "object", "properties": {"a": {keyword: url}}}
         assert url in str(schema_fault(schema))
         assert complaint(schema, {"a": 1}) == ""
+        with pytest.raises(Unresolvable):
+            list(_validator(schema).iter_errors({"a": 1}))
         with pytest.raises(BlockingIOError):
             server.accept()
 

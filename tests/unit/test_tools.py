@@ -95,6 +95,7 @@ def test_a_callable_object_that_is_asynchronous_is_awaited() -> None:
     ("tool", "arguments", "name", "how", "words"),
     [
         (tool(ToolError("no such city")), "{}", "x", "failed", "no such city"),
+        (tool(ToolError("\ud800?")), "{}", "x", "failed", "??"),
         (tool(ZeroDivisionError()), "{}", "x", "crashed", "ZeroDivisionError"),
         (tool(TimeoutError()), "{}", "x", "timeout", "waited too long"),
         (tool("hang", timeout_s=0.01), "{}", "x", "timeout", "no answer within 0.01 s"),

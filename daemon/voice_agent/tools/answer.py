@@ -17,9 +17,6 @@ MAX_OUTPUT_CHARS = 8000
 MAX_REASON_CHARS = 1000
 """Of a failure: more than anybody wants to hear."""
 
-ENVELOPE_CHARS = 60
-"""Of a result that was cut: what stands around its text."""
-
 
 class Answer(NamedTuple):
     """What goes back to the model: JSON text, which describes a failure unless ``ok``."""
@@ -61,6 +58,6 @@ def _bounded(output: str) -> str:
     """Cut inside of an envelope: half an object would be no JSON."""
     kept, cut = len(output), output
     while len(cut) > MAX_OUTPUT_CHARS:  # each quotation mark in the text takes two characters
-        kept = kept * (MAX_OUTPUT_CHARS - ENVELOPE_CHARS) // len(cut)
+        kept = kept * MAX_OUTPUT_CHARS // len(cut)
         cut = msgspec.json.encode({"cut_after_chars": kept, "text": output[:kept]}).decode()
     return cut

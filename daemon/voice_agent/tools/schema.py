@@ -31,6 +31,7 @@ NAMES = frozenset({"properties", "patternProperties", "$defs", "definitions", "d
 """What stands in these are names, and keywords only below them."""
 DATA = frozenset({"const", "enum", "default", "examples"})
 """What stands in these only looks like a schema."""
+REFERENCES = frozenset({"$ref", "$dynamicRef"})
 PATTERNED = frozenset({"pattern", "patternProperties", "additionalProperties", "unevaluatedProperties"})
 """What asks a regular expression, where properties have patterns."""
 
@@ -170,7 +171,7 @@ def _references(schema: object, *, names: bool = False) -> Iterator[str]:
     match schema:
         case Mapping():
             for key, below in schema.items():
-                if not names and key == "$ref" and isinstance(below, str):
+                if not names and key in REFERENCES and isinstance(below, str):
                     yield below
                 elif names or key not in DATA:
                     yield from _references(below, names=not names and key in NAMES)
