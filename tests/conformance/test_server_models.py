@@ -131,7 +131,7 @@ def test_the_story_can_be_interrupted_and_goes_on_from_where_it_was_heard() -> N
 
     heard, okay, rest = asyncio.run(run())
     assert okay == "Okay."
-    from voice_agent.embedded.policy.english import STORY
+    from voice_agent.embedded.policy.english_phrases import STORY
 
     assert STORY.startswith(f"{heard} {rest.strip()}")
     assert 20 < len(heard) < 150

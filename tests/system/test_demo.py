@@ -57,18 +57,17 @@ def test_the_demo_holds_its_conversation_and_leaves_everything_behind(
     assert summary["recognition"] == recognition
     assert all(expectation["met"] for expectation in summary["expectations"])
     turns = summary["turns"]
-    assert len(turns) == 6
-    assert [len(turn["tools"]) for turn in turns] == [1, 2, 0, 1, 1, 0]
-    assert [turn["interrupted"] for turn in turns] == [False, False, True, False, False, False]
+    assert [len(turn["tools"]) for turn in turns] == [1, 2, 0, 1, 1, 0, 2, 1, 1, 1, 1]
+    assert [number for number, turn in enumerate(turns) if turn["interrupted"]] == [2]
     assert 2000 < turns[2]["heard_ms"] < turns[2]["sent_ms"]
     assert 0 <= turns[2]["silence_ms"] < (200 if summary["machine"]["disturbed"] else 40)
-    assert all(turn["first_audio_ms"] > 0 for turn in turns)
+    assert [number for number, turn in enumerate(turns) if not turn["first_audio_ms"]] == [8]  # "stop"
     assert summary["playout"]["gaps"] == summary["playout"]["lost_samples"] == 0
     assert summary["uplink"]["lost_samples"] == 0
     assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
     with wave.open(str(tmp_path / "conversation.wav")) as sound:
         assert sound.getframerate() == 24_000
-        assert 25 < sound.getnframes() / 24_000 < 75
+        assert 25 < sound.getnframes() / 24_000 < 120
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -13,10 +13,20 @@ from tests.fakes.demo_evidence import LINES, evidence, with_agent, with_facts
 from voice_agent.demo.expectations import disturbed, judged
 from voice_agent.demo.machine import withheld_s
 from voice_agent.demo.measure import answers, measured, starved_ms, stray_samples, turns_of
-from voice_agent.demo.script import SCRIPTS
-from voice_agent.demo.stage import Evidence, Span, Utterance
+from voice_agent.demo.script import SCRIPTS, Line, Wanted
+from voice_agent.demo.stage import Evidence, Ring, Span, Utterance
 from voice_agent.demo.summary import summarised, write_summary
-from voice_agent.dialogue import AgentSaid, FirstSound, ServerFault, ToolAnswered, ToolCalled, UserSaid
+from voice_agent.dialogue import (
+    AgentSaid,
+    Fact,
+    FirstSound,
+    ServerFault,
+    ToolAnswered,
+    ToolCalled,
+    TurnStarted,
+    UserSaid,
+    UserStopped,
+)
 from voice_agent.embedded.mind import Call, Said, Tool
 from voice_agent.embedded.policy import Rules
 
@@ -289,9 +299,85 @@ def test_the_summary_is_not_ok_when_something_did_not_happen() -> None:
     assert not summary.ok
 
 
+# ------------------------------------------------------------------------------------------- rings
+
+STOP = Line("stop", "Stop.", words=("stop",), answer=(), calls=(Wanted("stop", ""),), stops_ring=True)
+BYE = Line("bye", "Bye.", words=("bye",), answer=("goodbye",), calls=(Wanted("end_conversation", ""),))
+
+
+def rung() -> Evidence:
+    """A timer rings after the second answer, and the user stops it without a word of the agent."""
+    facts: tuple[tuple[int, Fact], ...] = (
+        (7500, TurnStarted(3, interrupts=False)),
+        (7600, UserStopped(3)),
+        (7610, UserSaid(3, "Stop.")),
+        (7620, ToolCalled(3, "stop", "{}", here=True)),
+        (7630, ToolAnswered(3, "stop", outcome="ok", seconds=0.01)),
+    )
+    found = with_agent(evidence(), 7290, 7400, 3000)
+    return replace(
+        found,
+        chronicle=demo_evidence.chronicle((*demo_evidence.FACTS, *facts)),
+        said=(*found.said, Utterance(demo_evidence.ZERO_S + 7.48, 7480, 7600)),
+        rang=(Ring(demo_evidence.ZERO_S + 7.3, demo_evidence.ZERO_S + 7.63),),
+    )
+
+
+def unmet_after(found: Evidence, last: Line) -> list[str]:
+    return [expectation.name for expectation in judged(found, (*LINES, last)) if not expectation.met]
+
+
+def test_a_ring_is_no_stray_sound_and_no_part_of_an_answer() -> None:
+    assert unmet_after(rung(), STOP) == []
+    assert measured(rung())[2].sound_ms == measured(evidence())[2].sound_ms
+
+
+RINGS = "stop: the timer rings, and falls silent when told"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        (lambda found: replace(found, rang=()), [RINGS, "between the answers the loudspeaker is silent"]),
+        (lambda found: replace(found, rang=(found.rang[0]._replace(ended_s=None),)), [RINGS]),
+        (lambda found: with_agent(found, 7290, 7400, 0), [RINGS]),
+        (
+            lambda found: with_agent(found, 7900, 7950, 3000),
+            ["between the answers the loudspeaker is silent"],
+        ),
+    ],
+)
+def test_a_ring_that_is_not_as_it_should_be_is_unmet(
+    spoil: Callable[[Evidence], Evidence], expected: list[str]
+) -> None:
+    assert unmet_after(spoil(rung()), STOP) == expected
+
+
+def test_words_after_a_line_that_asks_for_silence_are_unmet() -> None:
+    spoken = (7700, AgentSaid(3, "item_3", "Okay.", heard_ms=0, sent_ms=0))
+    found = rung()
+    found.chronicle.take(spoken[1], demo_evidence.ZERO_S + 7.7)
+    assert unmet_after(found, STOP) == ["stop: stop called in one answer"]
+
+
+def test_a_session_that_stays_open_after_the_goodbye_is_unmet() -> None:
+    name = "bye: the session is closed after the last word"
+    assert name in unmet_after(rung(), BYE)
+    assert name not in unmet_after(replace(rung(), ended=True), BYE)
+
+
 # ----------------------------------------------------------------------------------------- script
 
-TOOLS = (Tool("get_weather", ("city",), ("city",)), Tool("get_time", ("place",)))
+TOOLS = (
+    Tool("get_weather", ("city",), ("city",)),
+    Tool("get_time", ("place",)),
+    Tool("set_volume", ("level", "change")),
+    Tool("set_timer", ("hours", "minutes", "seconds", "name")),
+    Tool("get_timers"),
+    Tool("stop"),
+    Tool("get_device_status"),
+    Tool("end_conversation"),
+)
 
 
 @pytest.mark.parametrize("speech", SCRIPTS)

@@ -441,11 +441,11 @@ FORECAST = {
         ("stop", {"stopped": True}, "Okay.", "Хорошо."),
         ("repeat_answer", {"text": "It is 9.", "cut_off": True}, "It is 9.", "It is 9."),
         ("get_device_status", STATUS,
-         ("I have been connected for 1 hour 2 minutes 5 seconds."
+         ("I have been connected for 1 hour."
          " An answer from the server takes 48 milliseconds."
-         " I have had to connect again 2 times. The volume is 80 percent. The loudspeaker has trouble."),
-         ("Связь есть, уже 1 час 2 минуты 5 секунд. Сервер отвечает за 48 мс."
-         " Связь приходилось восстанавливать 2 раза. Громкость 80 процентов. Неполадка: динамик.")),
+         " I have had to connect again 2 times. The loudspeaker has trouble."),
+         ("Связь есть, уже 1 час. Ответ сервера: 48 миллисекунд."
+         " Связь приходилось восстанавливать 2 раза. Неполадка: динамик.")),
         ("end_conversation", {"ends_when_quiet": True, "begin_again_by": "?"}, "Goodbye!", "До свидания!"),
         ("get_weather", FORECAST,
          "In Moscow tomorrow: minus 5 to 1 degree, snow, precipitation 41 percent.",

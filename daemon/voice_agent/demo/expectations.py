@@ -4,7 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from voice_agent.demo.chronicle import BENIGN, Turn
-from voice_agent.demo.measure import Measured, answers, measured, starved_ms, stray_samples, turns_of
+from voice_agent.demo.measure import (
+    Measured,
+    answers,
+    measured,
+    rings,
+    sounding,
+    starved_ms,
+    stray_samples,
+    turns_of,
+)
 from voice_agent.demo.script import Line
 from voice_agent.demo.stage import Evidence
 
@@ -76,6 +85,13 @@ def _of_script(evidence: Evidence, lines: Sequence[Line]) -> Iterator[Expectatio
         yield from _of_line(line, turn)
         cuts = index + 1 < len(lines) and lines[index + 1].interrupts_after_s is not None
         yield from _of_end(line, turn, cuts=cuts)
+        if line.stops_ring:
+            yield _expect(
+                f"{line.topic}: the timer rings, and falls silent when told", _ring_faults(evidence)
+            )
+        if line.ends:
+            open_still = [] if evidence.ended else ["it stays open"]
+            yield _expect(f"{line.topic}: the session is closed after the last word", open_still)
         if cuts and turn.interrupted and not disturbed(evidence):
             yield from _of_cut(line, turn, numbers[turn.number], evidence.latency_ms)
 
@@ -104,8 +120,16 @@ def _call_faults(line: Line, turn: Turn) -> Iterator[str]:
         if not use.ok:
             yield f"{use.name} failed"
     yield from (f"{use.name} called without need" for use in rest)
-    if len(turn.answers) != 1:
+    if len(turn.answers) != bool(line.answer):
         yield f"{len(turn.answers)} answers"
+
+
+def _ring_faults(evidence: Evidence) -> list[str]:
+    if len(evidence.rang) != 1:
+        return [f"{len(evidence.rang)} rings"]
+    [ring], [span] = evidence.rang, rings(evidence)
+    silent = [] if sounding(evidence.recording.agent, span) else ["nothing of it in the recording"]
+    return [*silent, *(["it rings to the end"] if ring.ended_s is None else [])]
 
 
 def _of_end(line: Line, turn: Turn, *, cuts: bool) -> Iterator[Expectation]:

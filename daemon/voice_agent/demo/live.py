@@ -4,7 +4,9 @@ The recording ends where PortAudio begins: how long the air and the devices take
 """
 
 import asyncio
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -52,7 +54,11 @@ class Tap:
 
 async def converse(server: ServerAddress, display: Display, stop: asyncio.Event, limit_s: float) -> Evidence:
     """Talk with whoever is there until ``stop`` or for ``limit_s``."""
-    stage = Stage(server, display, echo=True)
+    with tempfile.TemporaryDirectory(prefix="voice-agent-demo-") as scratch:
+        return await _converse(Stage(server, display, Path(scratch), echo=True), display, stop, limit_s)
+
+
+async def _converse(stage: Stage, display: Display, stop: asyncio.Event, limit_s: float) -> Evidence:
     speaker, microphone = stage.agent.ports.speaker, stage.agent.ports.microphone
     played, captured = Tap(speaker.callback, speaker.rate), Tap(microphone.callback, microphone.rate)
     speaker.callback = played

@@ -22,6 +22,8 @@ VOICE = 200
 """From this amplitude (of 32767) on a synthetic user is heard; below are breath and rounding."""
 MARGIN_MS = 60
 """Around an answer: what the device and the blocks on their way to it may add."""
+RING_MARGIN_MS = 150
+"""The same around a ring, and how late it is noticed that it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +63,12 @@ def turns_of(evidence: Evidence) -> list[list[Turn]]:
 
 
 def stray_samples(evidence: Evidence) -> int:
-    """Sounding samples outside all answers: the loudspeaker had nothing to say then."""
+    """Sounding samples outside all answers and rings: the loudspeaker had nothing to say then."""
     import numpy as np
 
     recording = evidence.recording
     silent = np.ones(len(recording.agent), bool)
-    for span in answers(evidence):
+    for span in (*answers(evidence), *rings(evidence)):
         silent[span.begin : span.end] = False
     return int(np.count_nonzero(recording.agent[silent]))
 
@@ -92,6 +94,18 @@ def answers(evidence: Evidence) -> list[Span]:
     ]
 
 
+def rings(evidence: Evidence) -> list[Span]:
+    """Where timers may sound in the recording."""
+    recording = evidence.recording
+    margin = ms_to_samples(RING_MARGIN_MS, recording.rate)
+    last = len(recording.agent)
+    ends = [last if ring.ended_s is None else recording.position(ring.ended_s) for ring in evidence.rang]
+    return [
+        Span(recording.position(ring.began_s) - margin, end + margin)
+        for ring, end in zip(evidence.rang, ends, strict=True)
+    ]
+
+
 def sounding(samples: "NDArray[np.int16]", within: Span, floor: int = 0) -> Span | None:
     """From the first to after the last sample louder than ``floor``; ``None`` if all is quiet."""
     import numpy as np
@@ -106,7 +120,7 @@ def _measured(evidence: Evidence, turn: Turn, after: Turn | None) -> Measured:
     if turn.sounded_s is None:
         return Measured()
     begins = recording.position(turn.sounded_s)
-    sound = sounding(recording.agent, Span(begins, _limit(recording, after)))
+    sound = sounding(recording.agent, Span(begins, _limit(evidence, turn, after)))
     if sound is None:
         return Measured()
     question = _voice(evidence, turn)
@@ -122,11 +136,14 @@ def _measured(evidence: Evidence, turn: Turn, after: Turn | None) -> Measured:
     )
 
 
-def _limit(recording: Recording, after: Turn | None) -> int:
-    """Where the next answer may begin, at the earliest."""
-    if after is None or after.stopped_s is None:
-        return len(recording.agent)
-    return recording.position(after.stopped_s)
+def _limit(evidence: Evidence, turn: Turn, after: Turn | None) -> int:
+    """Where the next answer may begin, at the earliest, or a timer."""
+    recording = evidence.recording
+    last = len(recording.agent)
+    if after is not None and after.stopped_s is not None:
+        last = recording.position(after.stopped_s)
+    begins = recording.position(turn.ended_s or turn.began_s)
+    return min([last, *(ring.begin for ring in rings(evidence) if ring.begin > begins)])
 
 
 def _voice(evidence: Evidence, turn: Turn | None) -> Span | None:

@@ -172,10 +172,15 @@ async def _live(arguments: Sequence[str], options: Options, screen: Screen, endi
         in_order = " (in this order and these words)" if options.speech == "ru" else ""
         screen.line(f"  Try{in_order}, and end with Ctrl-C:")
         for line in SCRIPTS[options.speech]:
-            interrupt = "   <- while it is speaking" if line.interrupts_after_s is not None else ""
-            screen.line(f"    {line.text}{interrupt}")
+            screen.line(f"    {line.text}{_when(line)}")
         ending.natural = True
         return await live.converse(server, screen, ending.asked, options.limit_s)
+
+
+def _when(line: Line) -> str:
+    if line.stops_ring:
+        return "   <- when the timer rings"
+    return "   <- while it is speaking" if line.interrupts_after_s is not None else ""
 
 
 def _say_ready(screen: Screen, server: ServerAddress, seconds: float) -> None:

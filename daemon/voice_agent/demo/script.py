@@ -21,8 +21,9 @@ class Line:
     """One utterance of the user.
 
     ``interrupts_after_s``: spoken when the answer before it has been sounding for so long; without it the
-    user waits for silence. ``words``: what recognition must not miss. ``calls``: all the calls of the answer,
-    and no others. ``answer``: what the answer must say, in any case of letters.
+    user waits for silence. ``stops_ring``: spoken when a timer has begun to ring. ``words``: what
+    recognition must not miss. ``calls``: all the calls of the answer, and no others. ``answer``: what the
+    answer must say, in any case of letters; empty if there must be none.
     """
 
     topic: str
@@ -31,6 +32,12 @@ class Line:
     answer: tuple[str, ...]
     calls: tuple[Wanted, ...] = ()
     interrupts_after_s: float | None = None
+    stops_ring: bool = False
+
+    @property
+    def ends(self) -> bool:
+        """Whether the conversation is over after the answer."""
+        return any(call.tool == "end_conversation" for call in self.calls)
 
 
 ENGLISH = (
@@ -75,6 +82,42 @@ ENGLISH = (
         words=("city", "first"),
         answer=("moscow",),
     ),
+    Line(
+        "quieter, and a timer",
+        "Turn the volume down and set a timer for fifteen seconds.",
+        words=("volume", "timer", "seconds"),
+        calls=(Wanted("set_volume", "-20"), Wanted("set_timer", '"seconds":15')),
+        answer=("volume is 80 percent", "timer 1 is set", "15 seconds"),
+    ),
+    Line(
+        "what timers there are",
+        "What timers are there?",
+        words=("timers",),
+        calls=(Wanted("get_timers", ""),),
+        answer=("timer 1", "seconds left"),
+    ),
+    Line(
+        "stop it",
+        "Stop.",
+        words=("stop",),
+        calls=(Wanted("stop", ""),),
+        answer=(),
+        stops_ring=True,
+    ),
+    Line(
+        "the connection",
+        "How is your connection?",
+        words=("connection",),
+        calls=(Wanted("get_device_status", ""),),
+        answer=("connected for",),
+    ),
+    Line(
+        "goodbye",
+        "Goodbye.",
+        words=("bye",),
+        calls=(Wanted("end_conversation", ""),),
+        answer=("goodbye",),
+    ),
 )
 
 RUSSIAN = (
@@ -118,6 +161,42 @@ RUSSIAN = (
         "Про какой город я спросил сначала?",
         words=("город", "сначала"),
         answer=("москва",),
+    ),
+    Line(
+        "тише, и таймер",
+        "Сделай тише и поставь таймер на пятнадцать секунд.",
+        words=("тише", "таймер", "секунд"),
+        calls=(Wanted("set_volume", "-20"), Wanted("set_timer", '"seconds":15')),
+        answer=("громкость 80 процентов", "таймер 1 поставлен", "15 секунд"),
+    ),
+    Line(
+        "какие есть таймеры",
+        "Какие есть таймеры?",
+        words=("таймеры",),
+        calls=(Wanted("get_timers", ""),),
+        answer=("таймер 1", "осталось", "секунд"),
+    ),
+    Line(
+        "хватит",
+        "Хватит.",
+        words=("хватит",),
+        calls=(Wanted("stop", ""),),
+        answer=(),
+        stops_ring=True,
+    ),
+    Line(
+        "связь",
+        "Как твоя связь?",
+        words=("связь",),
+        calls=(Wanted("get_device_status", ""),),
+        answer=("связь есть",),
+    ),
+    Line(
+        "прощание",
+        "До свидания.",
+        words=("до свидания",),
+        calls=(Wanted("end_conversation", ""),),
+        answer=("до свидания",),
     ),
 )
 

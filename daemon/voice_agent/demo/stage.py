@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -64,6 +65,13 @@ class Span(NamedTuple):
     end: int
 
 
+class Ring(NamedTuple):
+    """When a timer rang, monotonic seconds; ``ended_s`` is ``None`` if it still did in the end."""
+
+    began_s: float
+    ended_s: float | None
+
+
 class Utterance(NamedTuple):
     """When the scripted user said a line (monotonic seconds); its samples in ``Recording.user``."""
 
@@ -77,9 +85,10 @@ class Evidence:
     """What a conversation left behind.
 
     ``latency_ms``: of the loudspeaker, as PortAudio says. ``starved``: spans of ``recording`` in which the
-    virtual card had to play silence because nobody gave it a block in time. ``unbroken``: one session
-    from the beginning to the end. ``said``: the script's lines in order, as far as they were spoken.
-    ``withheld_s``: processor seconds that a hypervisor kept from this machine meanwhile.
+    virtual card had to play silence because nobody gave it a block in time. ``unbroken``: no session was
+    lost. ``said``: the script's lines in order, as far as they were spoken. ``rang``: timers, one after
+    another. ``ended``: the session was closed, as asked. ``withheld_s``: processor seconds that a hypervisor
+    kept from this machine meanwhile.
     """
 
     chronicle: Chronicle
@@ -89,18 +98,23 @@ class Evidence:
     unbroken: bool
     said: tuple[Utterance, ...] = ()
     starved: tuple[Span, ...] = ()
+    rang: tuple[Ring, ...] = ()
+    ended: bool = False
     withheld_s: float = 0.0
 
 
 class Stage:
-    """The agent while it performs. ``echo``: whether its microphone may hear its loudspeaker."""
+    """The agent while it performs.
 
-    def __init__(self, server: ServerAddress, display: Display, *, echo: bool) -> None:
+    ``state``: where it keeps what is set. ``echo``: whether its microphone may hear its loudspeaker.
+    """
+
+    def __init__(self, server: ServerAddress, display: Display, state: Path, *, echo: bool) -> None:
         self.chronicle = Chronicle()
         self._display = display
-        self.agent = Agent(_config(server, echo=echo), lambda: None, observers=[self._observe])
+        self.agent = Agent(_config(server, echo=echo), lambda: None, observers=[self._observe], state=state)
         self._work: asyncio.Task[None] | None = None
-        self._first_session: object = None
+        self.rang: list[Ring] = []
 
     @property
     def state(self) -> State:
@@ -116,22 +130,34 @@ class Stage:
 
     @property
     def unbroken(self) -> bool:
-        """Whether the session is still the one that the conversation began with."""
-        return self._first_session is not None and self.agent.session is self._first_session
+        """Whether every session that has ended was closed because somebody took leave."""
+        counts = self.agent.counters.statistics()
+        return counts.sessions == counts.parkings + (self.agent.session is not None)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the conversation is over, until somebody speaks again."""
+        return self.agent.herald.state == "parked"
+
+    def rings_for(self, seconds: float) -> bool:
+        """Whether a timer has been ringing for so long."""
+        last = self.rang[-1] if self.rang else None
+        return last is not None and last.ended_s is None and monotonic() >= last.began_s + seconds
 
     @asynccontextmanager
     async def performing(self) -> AsyncIterator[None]:
         """The agent at work: in session, and with both devices open."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._work = work = asyncio.create_task(self.agent.run())
+        watching = asyncio.create_task(self._watch_rings())
         try:
             if not await self.until(self._ready, READY_TIMEOUT_S):
                 raise VoiceAgentError(f"the agent did not get ready: {self.agent.status()}")
-            self._first_session = self.agent.session
             yield
         finally:
+            watching.cancel()
             work.cancel()
-            await asyncio.wait([work])
+            await asyncio.wait([work, watching])
 
     async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         """Wait for ``condition``; false if it does not come true in time. The agent's bugs surface here."""
@@ -143,6 +169,16 @@ class Stage:
                 return False
             await asyncio.sleep(LOOK_S)
         return True
+
+    async def _watch_rings(self) -> None:
+        while True:
+            is_ringing = bool(self.agent.clockwork.ringing)
+            is_known = bool(self.rang) and self.rang[-1].ended_s is None
+            if is_ringing and not is_known:
+                self.rang.append(Ring(monotonic(), None))
+            elif is_known and not is_ringing:
+                self.rang[-1] = self.rang[-1]._replace(ended_s=monotonic())
+            await asyncio.sleep(LOOK_S)
 
     def _ready(self) -> bool:
         session, devices = self.agent.session, self.agent.ports.devices.state()
@@ -164,6 +200,6 @@ def _config(server: ServerAddress, *, echo: bool) -> Config:
         provider=Provider(kind="local", url=server.url),
         tools=Tools(weather=weather),
         audio=Audio(echo="auto" if echo else "off"),
-        cues=Cues(enabled=False),  # whatever else sounds is judged to be stray
+        cues=Cues(enabled=False),  # whatever else sounds is judged to be stray; timers ring all the same
         metrics=Metrics(enabled=False),
     )

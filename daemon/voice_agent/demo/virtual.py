@@ -26,6 +26,9 @@ BLOCK = RATE // 100
 PAUSE_S = 0.6
 """A polite user's pause after an answer."""
 ANSWER_TIMEOUT_S = 20.0
+RING_S = 1.5
+"""How long a ring sounds before somebody stops it: its first group of beeps is over."""
+END_TIMEOUT_S = 5.0
 TAIL_S = 0.3
 QUIET_DB = -70.0
 """A silent night. In a room without any sound the microphone would be taken for a muted one."""
@@ -39,12 +42,12 @@ async def converse(
     with tempfile.TemporaryDirectory(prefix="voice-agent-demo-") as scratch:
         with VirtualCard(Path(scratch), noise_db=QUIET_DB) as card:
             os.environ.update(card.environment())  # before PortAudio initialises
-            stage = Stage(server, display, echo=False)
+            stage = Stage(server, display, Path(scratch), echo=False)
             async with stage.performing():
                 display.begin(zero_of(card.events()))
                 withheld_before_s = withheld_s()
                 said = await _say_all(stage, card, lines, spoken)
-                statistics, unbroken = stage.agent.ports.statistics(), stage.unbroken
+                statistics, unbroken, ended = stage.agent.ports.statistics(), stage.unbroken, stage.ended
                 events = card.events()
                 withheld_meanwhile_s = withheld_s() - withheld_before_s
         return Evidence(
@@ -55,6 +58,8 @@ async def converse(
             unbroken=unbroken,
             said=said,
             starved=dry_spans(events),
+            rang=tuple(stage.rang),
+            ended=ended,
             withheld_s=withheld_meanwhile_s,
         )
 
@@ -71,6 +76,8 @@ async def _say_all(
         heard = await asyncio.wrap_future(card.speak(pcm))
         said.append(Utterance(began_s, heard.begin, heard.end))
     await _silence(stage, len(said))
+    if lines[-1].ends and len(said) == len(lines):
+        await stage.until(lambda: stage.ended, END_TIMEOUT_S)
     await asyncio.sleep(TAIL_S)
     return tuple(said)
 
@@ -78,6 +85,8 @@ async def _say_all(
 async def _wait_for_cue(stage: Stage, line: Line, said: int) -> bool:
     """Until this line's time has come; false if it never does."""
     delay_s = line.interrupts_after_s
+    if line.stops_ring:
+        return await stage.until(lambda: stage.rings_for(RING_S), ANSWER_TIMEOUT_S)
     if delay_s is None:
         at_rest = await _silence(stage, said)
         await asyncio.sleep(PAUSE_S)

@@ -15,6 +15,7 @@ DATED = {
     "to-morrow": "tomorrow",
     "per cent": "percent",
     "good-bye": "goodbye",
+    "good-by": "goodbye",
 }
 """Spellings of the old books it was trained on."""
 

@@ -101,17 +101,17 @@ def _status(connection: str, facts: Mapping[str, Any], phrases: Phrases) -> str:
     if connection != "connected":
         told = phrases.disconnected
     elif facts.get("connected_s") is not None:
-        told = phrases.connected_for.format(duration=phrases.duration(whole(facts["connected_s"])))
+        told = phrases.connected_for.format(
+            duration=phrases.duration(whole(facts["connected_s"]), roughly=True)
+        )
     else:
         told = phrases.connected
-    if facts.get("round_trip_ms") is not None:
-        told += phrases.round_trip.format(number=whole(facts["round_trip_ms"]))
+    if whole(facts.get("round_trip_ms")):
+        told += phrases.round_trip.format(time=phrases.count(whole(facts["round_trip_ms"]), "millisecond"))
     if whole(facts.get("reconnects")):
         told += phrases.reconnects.format(times=phrases.count(whole(facts["reconnects"]), "time"))
     if facts.get("wifi_signal_dbm") is not None:
         told += phrases.wifi.format(number=signed(facts["wifi_signal_dbm"], phrases))
-    if facts.get("volume") is not None:
-        told += phrases.level.format(percent=percent(facts["volume"], phrases))
     if facts.get("muted") is True:
         told += phrases.mic_muted
     for part in ("microphone", "loudspeaker"):

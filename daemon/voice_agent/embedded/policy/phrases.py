@@ -78,7 +78,6 @@ class Phrases:
     round_trip: str
     reconnects: str
     wifi: str
-    level: str
     mic_muted: str
     trouble: str
     conjunction: str
@@ -88,7 +87,7 @@ class Phrases:
     plural: Callable[[int], int]
     """Which form a number asks for."""
     counted: Mapping[str, Forms]
-    """``degree``, ``percent``, ``second``, ``minute``, ``hour``, ``day``, ``time``."""
+    """``degree``, ``percent``, ``millisecond`` to ``day``, ``time``."""
     days: Mapping[str, str]
     """``today``, ``tomorrow`` and weekdays, as an answer to "when"."""
     repeats: Mapping[str, str]
@@ -112,12 +111,11 @@ class Phrases:
                 return found.expand(words)
         return ""
 
-    def duration(self, seconds: int) -> str:
-        """1 hour 30 minutes; what is zero is left out."""
+    def duration(self, seconds: int, *, roughly: bool = False) -> str:
+        """1 hour 30 minutes; what is zero is left out. ``roughly``: 1 hour."""
         minutes, seconds = divmod(max(seconds, 0), 60)
         hours, minutes = divmod(minutes, 60)
         days, hours = divmod(hours, 24)
         parts = (("day", days), ("hour", hours), ("minute", minutes), ("second", seconds))
-        return " ".join(self.count(number, unit) for unit, number in parts if number) or self.count(
-            0, "second"
-        )
+        told = [self.count(number, unit) for unit, number in parts if number] or [self.count(0, "second")]
+        return " ".join(told[:1] if roughly else told)

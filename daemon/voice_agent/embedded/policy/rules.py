@@ -67,6 +67,7 @@ class _Speaker:
         spoken = [i for i, line in enumerate(fresh) if isinstance(line, Said) and line.role == "assistant"]
         late = fresh[spoken[-1] :] if spoken else fresh
         mine = [line for line in outputs if line.call_id in names and line in late] or outputs[-1:]
+        mine.sort(key=lambda line: [*names].index(line.call_id) if line.call_id in names else 0)
         is_date = any(intent.name == "date" for intent in self._understand(lines[asked_at]))
         today = self._now().date()
         said = (
