@@ -37,6 +37,7 @@ from voice_agent.assembly import (
     lifetime_for,
     memory_for,
     mixer_for,
+    passed_tools_for,
     plugin_context_for,
     provider_for,
     settings_for,
@@ -276,7 +277,8 @@ class Agent:
 
     def _dialogue(self) -> Dialogue:
         """Each connection is told of the tools that there are by then."""
-        settings = replace(self._settings, tools=self._tools.specs())
+        passed = passed_tools_for(self._config)
+        settings = replace(self._settings, tools=self._tools.specs(), passed=passed)
         return Dialogue(self._provider, settings, memory=self._memory, manners=self._tools.manners)
 
     def _redeclare(self) -> None:

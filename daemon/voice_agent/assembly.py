@@ -1,9 +1,13 @@
 """From the configuration to the values that the parts are made of: the one place that knows both."""
 
+import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+
+import msgspec
+from msgspec import Raw
 
 from voice_agent.alarms.clockwork import EXCUSES, FILE, Clockwork
 from voice_agent.alarms.entries import Kept
@@ -11,8 +15,9 @@ from voice_agent.audio.cues import NAMES, RINGS, Cues, Language, language_of
 from voice_agent.audio.mixer import Mixer
 from voice_agent.budget import Budget
 from voice_agent.config import Config
-from voice_agent.credentials import Secret
+from voice_agent.credentials import Secret, find_named
 from voice_agent.dialogue import Memory
+from voice_agent.errors import ConfigError
 from voice_agent.lifetime import Lifetime
 from voice_agent.realtime.events import ToolSpec, TurnDetection
 from voice_agent.realtime.providers import PROVIDERS, Place, Provider, SessionSettings, custom, endpoint
@@ -28,6 +33,8 @@ from voice_agent.tools.weather import Home, Units, WeatherService, weather_tool
 from voice_agent.tools.web import web_tool
 from voice_agent.wire import Endpoint
 from voice_agent.wire.resolver import SYSTEM
+
+log = logging.getLogger(__name__)
 
 MIB = 1024 * 1024
 CONTROL_SOCKET = "control"
@@ -106,6 +113,21 @@ def declared_tools(config: Config) -> Iterator[Tool]:
     for command in config.tools.command:
         if command.enabled:
             yield program_tool(command)
+
+
+def passed_tools_for(config: Config, find: Callable[[str], Secret] = find_named) -> tuple[Raw, ...]:
+    """The tools that run at the provider, in its own words; one whose credential is not there is left out."""
+    passed = []
+    for declaration in config.tools.provider:
+        words = {name: value for name, value in declaration.items() if name != "key_from"}
+        if name := str(declaration.get("key_from", "")):
+            try:
+                words["authorization"] = find(name).reveal()
+            except ConfigError as error:
+                log.warning("a tool of the provider is left out", extra={"reason": str(error)})
+                continue
+        passed.append(Raw(msgspec.json.encode(words)))
+    return tuple(passed)
 
 
 def plugin_context_for(config: Config) -> Context:

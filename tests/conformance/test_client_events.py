@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import Raw
 from openai.types.realtime import RealtimeClientEvent
@@ -58,6 +59,9 @@ EVENTS: Sequence[ClientEvent] = (
     CommitAudio(),
     ClearAudio(),
     CreateItem(item=Item(type="function_call_output", call_id="call_1", output="{}")),
+    CreateItem(
+        item=Item(id="a_1", type="mcp_approval_response", approval_request_id="mcpr_1", approve=False)
+    ),
     TruncateItem(item_id="item_1", content_index=0, audio_end_ms=1250),
     DeleteItem(item_id="item_1"),
     RetrieveItem(item_id="item_1"),
@@ -84,6 +88,17 @@ def test_a_client_event_validates_with_the_official_types(event: ClientEvent) ->
 def test_the_session_update_of_a_ga_provider_validates(provider: Provider, settings: SessionSettings) -> None:
     JUDGE.validate_json(encode(session_update(provider, settings)))
     JUDGE.validate_json(encode(tools_update(provider, settings)))
+
+
+def test_tools_that_run_at_the_provider_are_declared_in_their_own_words() -> None:
+    declaration = (
+        b'{"type":"mcp","server_label":"docs","server_url":"https://x.example/","allowed_tools":["a"]}'
+    )
+    settings = SessionSettings(tools=(WEATHER,), passed=(Raw(declaration),))
+    for update in (session_update(OPENAI, settings), tools_update(YANDEX, settings)):
+        tools = json.loads(encode(update))["session"]["tools"]
+        assert tools == [json.loads(msgspec.json.encode(WEATHER)), json.loads(declaration)]
+    JUDGE.validate_json(encode(session_update(OPENAI, settings)))
 
 
 def test_an_audio_frame_is_base64_of_its_samples() -> None:

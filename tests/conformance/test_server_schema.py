@@ -24,8 +24,11 @@ NOT_SAID = {
 SAID = {
     str(cls.__struct_config__.tag)
     for cls in vars(events).values()
-    if isinstance(cls, type) and issubclass(cls, events.ServerEvent) and not cls.__name__.startswith("Beta")
-} - {"ServerEvent", "OutputDelta", *NOT_SAID}
+    if isinstance(cls, type)
+    and issubclass(cls, events.ServerEvent)
+    and not cls.__name__.startswith("Beta")
+    and "mcp_" not in str(cls.__struct_config__.tag)  # this server runs no tools on its side
+} - {"ServerEvent", "ServerWork", "OutputDelta", *NOT_SAID}
 
 WEATHER = {
     "type": "function",

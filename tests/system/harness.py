@@ -116,10 +116,11 @@ async def conversation(
     faults: tuple[Fault, ...] = (),
     shared: bool = False,
     settings: str = "",
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[tuple[Server, Daemon]]:
     script = Script(turns=turns, faults=faults, shared=shared)
     async with running(ServerOptions(script=script)) as server:
-        with daemon(directory, server.url, settings=settings) as running_daemon:
+        with daemon(directory, server.url, settings=settings, environ=environ) as running_daemon:
             yield server, running_daemon
 
 

@@ -13,7 +13,7 @@ from tests.system.test_device_tools import output
 from voice_agent.embedded import Turn
 from voice_agent.embedded.connection import Connection
 from voice_agent.embedded.script import ScriptedCall
-from voice_agent.realtime.events import SessionUpdate
+from voice_agent.realtime.events import SessionUpdate, ToolSpec
 
 pytestmark = [pytest.mark.system, pytest.mark.audio, pytest.mark.slow]
 
@@ -38,7 +38,7 @@ def declared(connection: Connection) -> set[str]:
     """The names of the tools in the last update of the session that has any."""
     updates = [update for update in received(connection, SessionUpdate) if isinstance(update, SessionUpdate)]
     found = [update.session.tools for update in updates if update.session.tools]
-    return {str(tool.name) for tool in found[-1]} if found else set()
+    return {str(tool.name) for tool in found[-1] if isinstance(tool, ToolSpec)} if found else set()
 
 
 def children_of(pid: int) -> set[int]:

@@ -1,5 +1,6 @@
 """From a configuration to endpoints, settings and tools."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from voice_agent.assembly import (
     endpoint_for,
     lifetime_for,
     mixer_for,
+    passed_tools_for,
     provider_for,
     settings_for,
     spread_for,
@@ -18,6 +20,8 @@ from voice_agent.assembly import (
     weather_for,
 )
 from voice_agent.credentials import Secret
+from voice_agent.dialogue import Reply
+from voice_agent.errors import ConfigError
 from voice_agent.realtime.providers import History
 from voice_agent.wire.resolver import SYSTEM
 
@@ -204,3 +208,54 @@ def test_the_weather_is_told_in_the_devices_language_and_units(
     weather = handler.__self__  # type: ignore[attr-defined]
     assert (weather._home.language, weather._home.units) == (language, units)
     assert weather._service.resolver is SYSTEM, "a look-up must neither block nor hold up the exit"
+
+
+# ------------------------------------------------------------------------------------ declared tools
+
+DECLARED = """
+[[tools.http]]
+name = "probe"
+description = "A probe."
+url = "https://x.example/"
+[[tools.command]]
+name = "lamp"
+description = "A lamp."
+argv = ["/bin/true"]
+speak = "never"
+[[tools.command]]
+name = "off"
+description = "Not now."
+argv = ["/bin/true"]
+enabled = false
+[[tools.provider]]
+type = "mcp"
+server_label = "docs"
+require_approval = "never"
+key_from = "docs"
+[[tools.provider]]
+type = "web_search"
+"""
+
+
+def test_declared_tools_are_offered_beside_the_built_in_ones() -> None:
+    box = toolbox_for(parsed(f'[tools]\nenabled = ["get_time"]\n{DECLARED}'))
+    assert [spec.name for spec in box.specs()] == ["get_time", "probe", "lamp"]
+    assert box.manners("lamp").reply is Reply.NEVER
+
+
+def test_tools_of_the_provider_are_passed_on_with_their_credential() -> None:
+    passed = passed_tools_for(parsed(DECLARED), lambda name: Secret(f"{name}-token"))
+    assert [json.loads(bytes(each)) for each in passed] == [
+        {"type": "mcp", "server_label": "docs", "require_approval": "never", "authorization": "docs-token"},
+        {"type": "web_search"},
+    ]
+
+
+def test_a_tool_of_the_provider_without_its_credential_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    def missing(name: str) -> Secret:
+        raise ConfigError(f"credential {name}", "there is none")
+
+    assert [json.loads(bytes(each)) for each in passed_tools_for(parsed(DECLARED), missing)] == [
+        {"type": "web_search"}
+    ]
+    assert "a tool of the provider is left out" in caplog.text

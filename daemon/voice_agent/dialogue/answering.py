@@ -93,6 +93,8 @@ def item_done(books: Books, response_id: str, item: Item, at: Moment) -> Sequenc
     """A call is complete, or an utterance will not grow."""
     if item.type == "function_call":
         return calling.make(books, response_id, item, at.now)
+    if item.type == "mcp_approval_request":
+        return calling.refuse(books, response_id, item)
     for utterance in books.playout:
         if utterance.item_id == item.id and not utterance.foreign:
             utterance.complete = True

@@ -13,6 +13,7 @@ from voice_agent.dialogue.values import (
     Command,
     RunTool,
     Send,
+    ServerFault,
     Stuck,
     Tell,
     ToolAnswered,
@@ -20,12 +21,13 @@ from voice_agent.dialogue.values import (
     ToolCalled,
     ToolOutcome,
 )
-from voice_agent.realtime.events import CreateItem, Item, known
+from voice_agent.realtime.events import CreateItem, Item, ServerCallFailed, ServerListFailed, known
 from voice_agent.realtime.providers import SERVER_TOOLS
 
 CROWDED = '{"error": "too many tools were called at the same time; call fewer"}'
 LATE = '{"error": "the tool gave no answer in time"}'
 INTERRUPTED = '{"error": "cancelled, as the user went on to something else"}'
+UNAPPROVED = "a call was refused, as nobody is there to approve it: set require_approval"
 UNFINISHED = '{"status": "at work when the connection was lost, and goes on by itself: do not call it again"}'
 
 
@@ -49,6 +51,30 @@ def make(books: Books, response_id: str, item: Item, now: float) -> Sequence[Com
     if answer.turn != books.turn and manners.cancellable:  # made while the user was already speaking
         return [told, *_answer(books, ToolOutcome(call_id, INTERRUPTED, "cancelled", seconds=0.0))]
     return [told, *_start(books, now)]
+
+
+def refuse(books: Books, response_id: str, item: Item) -> Sequence[Command]:
+    """The server wants an approval for a tool on its side: nobody is there who could give it."""
+    answer = books.answer(response_id)
+    asked = known(item.id)
+    if answer.turn == books.turn:
+        books.requests.want(answer.turn)
+    refusal = Item(
+        id=f"refused_{asked[-24:]}", type="mcp_approval_response", approval_request_id=asked, approve=False
+    )
+    return [
+        Send(CreateItem(item=refusal)),
+        Tell(ServerFault("server_tool", "mcp_approval_request", UNAPPROVED)),
+    ]
+
+
+def fault_of(event: ServerListFailed | ServerCallFailed) -> ServerFault:
+    """A tool on the server's side has failed; the model knows, and speaks about it."""
+    if isinstance(event, ServerListFailed):
+        return ServerFault(
+            "server_tool", "mcp_list_tools", "the server could not ask an MCP server for its tools"
+        )
+    return ServerFault("server_tool", "mcp_call", "the server's call of a tool on its side failed")
 
 
 def deliver(books: Books, outcome: ToolOutcome, now: float) -> list[Command]:

@@ -50,8 +50,10 @@ from voice_agent.realtime.events import (
     OutputItemDone,
     ResponseCreated,
     ResponseDone,
+    ServerCallFailed,
     ServerError,
     ServerEvent,
+    ServerListFailed,
     SessionCreated,
     SessionUpdate,
     SessionUpdated,
@@ -236,6 +238,8 @@ class Dialogue:
                 return answering.item_done(books, event.response_id, event.item, at)
             case ResponseDone(response=info):
                 return answering.ends(books, info, at)
+            case ServerListFailed() | ServerCallFailed():
+                return [Tell(calling.fault_of(event))]
         return []
 
     def _session(self, event: SessionCreated | SessionUpdated, at: Moment) -> Sequence[Command]:

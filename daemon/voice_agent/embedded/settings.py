@@ -122,7 +122,7 @@ def _read(effective: JsonObject, dialect: Dialect) -> Settings:
         tools=tuple(
             _tool(spec)
             for spec in config.tools or ()
-            if spec.type == "function" and spec.name not in dialect.builtins
+            if isinstance(spec, ToolSpec) and spec.type == "function" and spec.name not in dialect.builtins
         ),
     )
 

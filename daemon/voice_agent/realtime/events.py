@@ -43,6 +43,8 @@ class Item(Wire, frozen=True):
     call_id: str | None | UnsetType = UNSET
     arguments: str | None | UnsetType = UNSET
     output: str | None | UnsetType = UNSET
+    approval_request_id: str | None | UnsetType = UNSET
+    approve: bool | UnsetType = UNSET
 
 
 class ErrorDetail(Wire, frozen=True):
@@ -157,14 +159,17 @@ class ToolSpec(Wire, frozen=True):
 
 
 class SessionConfig(Wire, frozen=True):
-    """The body of ``session.update``. ``type`` is required by OpenAI and optional at Yandex."""
+    """The body of ``session.update``. ``type`` is required by OpenAI and optional at Yandex.
+
+    A tool that is passed on as it was declared is ``Raw`` when it is sent; what is read is a ``ToolSpec``.
+    """
 
     type: str | UnsetType = UNSET
     model: str | UnsetType = UNSET
     instructions: str | UnsetType = UNSET
     output_modalities: list[str] | UnsetType = UNSET
     audio: AudioConfig | UnsetType = UNSET
-    tools: list[ToolSpec] | UnsetType = UNSET
+    tools: list[ToolSpec | Raw] | UnsetType = UNSET
     tool_choice: str | UnsetType = UNSET
 
 
@@ -480,6 +485,48 @@ class ArgumentsDone(OutputDelta, frozen=True, tag="response.function_call_argume
 
     call_id: str = ""
     name: str | None | UnsetType = UNSET
+    arguments: str = ""
+
+
+class ServerWork(ServerEvent, frozen=True):
+    """The server sees to a tool that runs on its side (MCP): its own business, unless it fails."""
+
+    item_id: str = ""
+
+
+class ServerListsTools(ServerWork, frozen=True, tag="mcp_list_tools.in_progress"):
+    """It asks an MCP server for its tools."""
+
+
+class ServerListedTools(ServerWork, frozen=True, tag="mcp_list_tools.completed"):
+    """It knows them."""
+
+
+class ServerListFailed(ServerWork, frozen=True, tag="mcp_list_tools.failed"):
+    """It could not ask: the model has none of them."""
+
+
+class ServerCalls(ServerWork, frozen=True, tag="response.mcp_call.in_progress"):
+    """It calls such a tool."""
+
+
+class ServerCalled(ServerWork, frozen=True, tag="response.mcp_call.completed"):
+    """It has its answer."""
+
+
+class ServerCallFailed(ServerWork, frozen=True, tag="response.mcp_call.failed"):
+    """It has none."""
+
+
+class ServerArgumentsDelta(OutputDelta, frozen=True, tag="response.mcp_call_arguments.delta"):
+    """A piece of the arguments of such a call."""
+
+    delta: str = ""
+
+
+class ServerArgumentsDone(OutputDelta, frozen=True, tag="response.mcp_call_arguments.done"):
+    """All of them."""
+
     arguments: str = ""
 
 

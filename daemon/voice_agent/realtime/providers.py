@@ -155,7 +155,8 @@ def endpoint(provider: Provider, place: Place) -> str:
 class SessionSettings:
     """What the operator wants of a session, in no provider's words.
 
-    Rates in Hz, ``speed`` as a factor. ``file_search``: id of a vector store, or empty.
+    Rates in Hz, ``speed`` as a factor. ``file_search``: id of a vector store, or empty. ``passed``: tools
+    that run at the provider, as JSON in its own words; they may hold secrets.
     """
 
     instructions: str = ""
@@ -169,6 +170,7 @@ class SessionSettings:
     tools: tuple[ToolSpec, ...] = ()
     web_search: bool = False
     file_search: str = ""
+    passed: tuple[Raw, ...] = field(default=(), repr=False)
 
     @property
     def server_interrupts(self) -> bool:
@@ -199,7 +201,7 @@ def session_update(provider: Provider, settings: SessionSettings) -> SessionUpda
             instructions=settings.instructions or UNSET,
             output_modalities=["audio"],
             audio=AudioConfig(input=heard, output=spoken),
-            tools=[*settings.tools, *_server_tools(provider, settings)],
+            tools=_tools(provider, settings),
         )
     )
 
@@ -212,7 +214,7 @@ def tools_update(provider: Provider, settings: SessionSettings) -> SessionUpdate
     """A ``session.update`` that changes the tools and nothing else: everywhere it is a patch."""
     session = SessionConfig(
         type="realtime" if provider.session_type else UNSET,
-        tools=[*settings.tools, *_server_tools(provider, settings)],
+        tools=_tools(provider, settings),
     )
     return SessionUpdate(event_id=TOOLS_ID, session=session)
 
@@ -230,6 +232,10 @@ def probe(provider: Provider, settings: SessionSettings) -> SessionUpdate:
 
 
 SERVER_TOOLS = frozenset({"web_search", "file_search"})
+
+
+def _tools(provider: Provider, settings: SessionSettings) -> list[ToolSpec | Raw]:
+    return [*settings.tools, *_server_tools(provider, settings), *settings.passed]
 
 
 def _server_tools(provider: Provider, settings: SessionSettings) -> list[ToolSpec]:
