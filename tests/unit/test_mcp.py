@@ -24,7 +24,7 @@ from voice_agent.credentials import Secret
 from voice_agent.errors import ConfigError, ToolError
 from voice_agent.tools import mcp
 from voice_agent.tools.base import Arguments, Tool
-from voice_agent.tools.mcp import keeper, session
+from voice_agent.tools.mcp import keeper, session, site
 from voice_agent.tools.mcp.child import Child, running
 from voice_agent.tools.mcp.connection import Found, Hold, missing
 from voice_agent.tools.mcp.gathering import discover
@@ -284,6 +284,28 @@ def test_a_reply_that_is_too_long_or_packed_fails_the_call_alone(packed: bool) -
     play(scene)
 
 
+def test_a_reply_that_does_not_come_fails_the_call_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site, "SPARE_S", -0.3)  # the reply is given up before the call
+    silence = asyncio.Event()
+
+    async def reply(request: web.Request) -> web.StreamResponse:
+        message = json.loads(await request.text())
+        if message["method"] == "tools/call":
+            await silence.wait()
+        return rpc(message)
+
+    async def scene() -> None:
+        async with web_site(reply) as url, home(house(Site(url), timeout_s=0.6)) as here:
+            await here.until_connected()
+            with pytest.raises(ToolError, match="home refused"):
+                await here.call("who")
+            silence.set()
+            assert await here.call("who") == {"text": "me"}
+            assert here.keeper.state().connections == 1
+
+    play(scene)
+
+
 def test_a_forgotten_session_is_begun_anew() -> None:
     sessions: list[str] = []
 
@@ -341,6 +363,18 @@ def test_tools_of_a_lost_server_stay_for_a_grace_and_are_then_withdrawn() -> Non
             assert "home_who" in here.tools
             await here.until(lambda: here.tools == {})
             assert here.keeper.state().tools == 0
+
+    play(scene)
+
+
+def test_tools_of_a_server_that_is_back_in_time_are_not_withdrawn() -> None:
+    async def scene() -> None:
+        async with home(house(pipe()), grace_s=1.0) as here:
+            await here.until_connected()
+            os.kill(await pid(here), signal.SIGKILL)
+            await here.until_connected(2)
+            assert here.keeper._withdrawal is None
+            assert here.puts == 1
 
     play(scene)
 
@@ -640,8 +674,7 @@ async def web_site(reply: Reply) -> AsyncIterator[str]:
     runner = web.AppRunner(app)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
         yield f"http://127.0.0.1:{runner.addresses[0][1]}/mcp"
     finally:
         await runner.cleanup()
