@@ -7,11 +7,11 @@ device without a battery believes in some day long past until the network tells 
 
 from collections.abc import Collection
 from datetime import date, datetime, time, timedelta, tzinfo
+from os import urandom
 from pathlib import Path
 from time import CLOCK_BOOTTIME, clock_gettime
 from time import time as wall_clock
 from typing import NamedTuple
-from uuid import uuid4
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -56,7 +56,7 @@ def _boot() -> str:
     try:
         return BOOT_ID.read_text().strip()
     except OSError:
-        return uuid4().hex  # as if each process were a boot: then the wall clock is all there is
+        return urandom(8).hex()  # as if each process were a boot: then the wall clock is all there is
 
 
 def moment(day: date, at: str, zone: tzinfo | None) -> float:
