@@ -30,10 +30,9 @@ Ear.run = run
 TOOL_BLOCKS_THE_LOOP = """
 import time
 from functools import partial
-from voice_agent import supervision
-from voice_agent.tools import clock
+from voice_agent import handle, supervision
 supervision.LoopGuard = partial(supervision.LoopGuard, 2.5, look_s=0.1)
-clock.ZoneInfo = lambda place: time.sleep(600)
+handle.Handle.set_volume = lambda self, level: time.sleep(600)
 """
 METRICS_DIE = """
 from voice_agent.telemetry import http
@@ -97,7 +96,7 @@ async def test_an_ear_that_takes_nothing_from_the_microphone_ends_the_daemon(tmp
 @pytest.mark.slow
 @scene
 async def test_a_tool_that_blocks_the_event_loop_ends_the_daemon_with_its_stack(tmp_path: Path) -> None:
-    turn = Turn(heard="when", calls=(ScriptedCall("get_time", {"place": "Europe/Berlin"}),))
+    turn = Turn(heard="softer", calls=(ScriptedCall("set_volume", {"level": 20}),))
     async with running(ServerOptions(script=Script(turns=(turn,)))) as server:
         with daemon(tmp_path, server.url, environ=plug(tmp_path, TOOL_BLOCKS_THE_LOOP)) as voice:
             await until_streaming(server)
@@ -105,7 +104,7 @@ async def test_a_tool_that_blocks_the_event_loop_ends_the_daemon_with_its_stack(
             code, log = await end(voice)
     assert code == os.EX_TEMPFAIL
     assert "the event loop has not turned for 2.5 s" in log
-    assert "clock.py" in log.partition("has not turned")[2]
+    assert "volume.py" in log.partition("has not turned")[2]
 
 
 @pytest.mark.slow
