@@ -68,6 +68,7 @@ ENGLISH_CALLS: dict[str, dict[str, dict[str, Any]]] = {
         "Set a timer for 10 minutes called eggs.": {"minutes": 10, "name": "eggs"},
         "Start a timer for one minute thirty.": {"minutes": 1, "seconds": 30},
         "Please set a two hour timer.": {"hours": 2},
+        "Set a timer for one hour thirty.": {"hours": 1, "minutes": 30},
         "Set a pasta timer for twelve minutes": {"minutes": 12, "name": "pasta"},
         "set a timer for an hour and a half": {"hours": 1, "minutes": 30},
         "Set a timer for one hour and fifteen minutes.": {"hours": 1, "minutes": 15},
@@ -81,6 +82,7 @@ ENGLISH_CALLS: dict[str, dict[str, dict[str, Any]]] = {
         "Set an alarm for 7 30 am": {"time": "07:30"},
         "Set an alarm for 7:30 p.m.": {"time": "19:30"},
         "Set an alarm for midnight": {"time": "00:00"},
+        "Set an alarm for eleven at night": {"time": "23:00"},
         "Wake me tomorrow at half past six": {"time": "06:30", "date": "2026-11-24"},
         "Set an alarm for 6 p.m. called medicine": {"time": "18:00", "name": "medicine"},
         "Wake me up at seven on weekdays": {"time": "07:00", "repeat": EVERY_DAY[:5]},
@@ -206,6 +208,7 @@ RUSSIAN_CALLS: dict[str, dict[str, dict[str, Any]]] = {
         "Поставь будильник каждый день на восемь утра": {"time": "08:00", "repeat": EVERY_DAY},
         "Поставь будильник на девять вечера": {"time": "21:00"},
         "Разбуди меня в два часа ночи": {"time": "02:00"},
+        "Разбуди меня в двенадцать ночи": {"time": "00:00"},
         "Разбуди меня без четверти восемь": {"time": "07:45"},
         "поставь будельник на полседьмого": {"time": "06:30"},
     },
@@ -368,6 +371,19 @@ def test_a_goodbye_is_said_before_the_conversation_is_ended() -> None:
     assert RULES.answer([Said("user", "Thank you and goodbye.")], TOOLS, "") == [
         Say(f"{ENGLISH.phrases.thanks} {ENGLISH.phrases.bye}"),
         Call("end_conversation", "{}"),
+    ]
+
+
+def test_a_timer_for_longer_than_there_are_timers_is_refused_in_words() -> None:
+    assert calls("Set a timer for 169 hours") == []
+    assert words("Set a timer for 169 hours") == ENGLISH.phrases.too_long
+    assert calls("Set a timer for 168 hours") == [("set_timer", {"hours": 168})]
+
+
+def test_what_a_tool_does_not_take_is_left_out() -> None:
+    nameless = (Tool("set_timer", ("minutes",)),)
+    assert calls("Set a timer for 10 minutes called eggs.", tools=nameless) == [
+        ("set_timer", {"minutes": 10})
     ]
 
 
