@@ -32,7 +32,7 @@ RECOGNITION = {"en": "moonshine", "light": "pocketsphinx", "ru": "told"}
 """What understands the user."""
 
 TOLD = (
-    "Russian, honestly. Real: voice detection, turn-taking, interruption, the dialogue rules, both tools,"
+    "Russian, honestly. Real: voice detection, turn-taking, interruption, the dialogue rules, the tools,"
     " synthesis. Not real: recognition. No package registry brings a small Russian model, so the server is"
     " told the words of each utterance from a sheet, in order, when it hears that one has ended."
 )
