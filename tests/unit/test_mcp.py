@@ -404,7 +404,7 @@ def test_a_program_may_greet() -> None:
     [
         (pipe("rubbish"), "something that is not MCP"),
         (pipe("silent"), "did not say within 0.6 s"),
-        (Program(("/bin/sh", "-c", "echo no lamp >&2; exit 3")), "exit code 3: no lamp"),
+        (Program(("/bin/sh", "-c", "printf no >&2; sleep 0.1; echo ' lamp' >&2; exit 3")), "code 3: no lamp"),
         (Program(("/bin/sh", "-c", "exec >&-; sleep 60")), "closed its standard output"),
         (Program(("/nonexistent/house",)), "/nonexistent/house"),
         (Program(("/bin/true",), directory="/nonexistent"), "cannot be begun"),

@@ -20,6 +20,7 @@ from voice_agent.tools.mcp.settings import Program
 
 log = logging.getLogger(__name__)
 
+MAX_STDERR_BYTES = 4096
 MAX_COMPLAINT_CHARS = 200
 
 ASKED_S = 0.3
@@ -63,8 +64,10 @@ class Child:
     async def listen(self) -> None:
         """Take what it complains of, for as long as it does: a full pipe would stop it."""
         assert self._process.stderr is not None  # noqa: S101 — it was begun with pipes
-        while chunk := await self._process.stderr.read(4096):
-            if lines := chunk.decode(errors="replace").strip().splitlines():
+        kept = b""  # a line may come in pieces
+        while chunk := await self._process.stderr.read(MAX_STDERR_BYTES):
+            kept = (kept + chunk)[-MAX_STDERR_BYTES:]
+            if lines := kept.decode(errors="replace").strip().splitlines():
                 self.complaint = lines[-1][:MAX_COMPLAINT_CHARS]
                 log.debug("a tool server writes", extra={"pid": self._process.pid, "line": self.complaint})
         self._silent.set()
