@@ -209,6 +209,7 @@ class Tools(RuleBasedStateMachine):
         self.obey(self.dialogue.hush(self.speaker.moment()))
 
     @rule(steps=st.integers(1, 12), end=ENDS)
+    @precondition(lambda self: self.server.active)
     def server_works(self, steps: int, end: str) -> None:
         for _ in range(steps):
             if self.server.active:
@@ -219,12 +220,23 @@ class Tools(RuleBasedStateMachine):
     def server_begins_by_itself(self) -> None:
         self.server.begin_by_itself()
 
+    @rule(name=st.sampled_from(sorted(TOOLS)), again=st.booleans(), end=ENDS)
+    @precondition(lambda self: self.server.active is None and not self.user_speaks)
+    def server_calls_tools_and_all_is_read(self, name: str, again: bool, end: str) -> None:
+        """The shortest way to tools at work; a long one is made of the other rules."""
+        self.plans.appendleft([name, name] if again else [name])
+        self.server.begin_by_itself()
+        self.server_works(12, end)
+        self.network_catches_up()
+
     @rule(count=st.integers(1, 5))
+    @precondition(lambda self: self.server.towards_server)
     def server_reads(self, count: int) -> None:
         for _ in range(min(count, len(self.server.towards_server))):
             self.server.read()
 
     @rule(count=st.integers(1, 12))
+    @precondition(lambda self: self.server.towards_client)
     def client_reads(self, count: int) -> None:
         for _ in range(min(count, len(self.server.towards_client))):
             self.deliver(self.server.towards_client.popleft())
@@ -258,28 +270,25 @@ class Tools(RuleBasedStateMachine):
         return ToolOutcome(call_id, '{"from": "the tool"}', outcome, 0.1)
 
     @rule(choice=st.integers(0, MOST))
-    def a_tool_ends_that_nobody_waits_for(self, choice: int) -> None:
-        done = [call_id for call_id, made in self.line.made.items() if made.began and made.outcome]
-        if done:
-            call_id = done[choice % len(done)]
-            outputs = len(self.sent_outputs)
-            self.obey(self.dialogue.tool_finished(self.outcome_of(call_id, "ok"), self.speaker.moment()))
-            assert len(self.sent_outputs) == outputs
-
-    @property
-    def sent_outputs(self) -> list[str]:
-        return [call_id for call_id, made in self.line.made.items() if made.outcome]
+    @precondition(lambda self: any(made.cancelled for made in self.line.made.values()))
+    def a_tool_ends_that_was_given_up(self, choice: int) -> None:
+        cancelled = [call_id for call_id, made in self.line.made.items() if made.cancelled]
+        outcome = self.outcome_of(cancelled[choice % len(cancelled)], "ok")
+        self.obey(
+            self.dialogue.tool_finished(outcome, self.speaker.moment())
+        )  # and no call is answered twice
 
     @rule()
+    @precondition(lambda self: self.old)
     def a_tool_of_an_earlier_connection_ends(self) -> None:
-        if self.old:
-            self.end_old()
+        self.end_old()
 
     def end_old(self) -> None:
         dialogue, call_id = self.old.pop()
+        unfinished = len(self.unfinished())
         commands = dialogue.tool_finished(self.outcome_of(call_id, "ok"), self.speaker.moment())
         assert [type(command) for command in commands] == [Tell]
-        assert any("from" in line.text for line in self.memory if isinstance(line, ToolLine))
+        assert len(self.unfinished()) == unfinished - 1, "what came of it takes the place of the note"
 
     @rule()
     def there_are_other_tools(self) -> None:
@@ -469,12 +478,15 @@ class Tools(RuleBasedStateMachine):
         assert not calls or self.dialogue.quiet_since is None, "a session with tools at work is not quiet"
 
     @invariant()
-    def nobody_is_shown_waiting_for_nothing(self) -> None:
-        if not hasattr(self, "line") or self.dialogue.state is not State.THINKING:
+    def who_waits_and_nobody_else_is_shown_waiting(self) -> None:
+        if not hasattr(self, "line"):
             return
         line = self.line
         waits = [made for made in line.open() if made.epoch == self.epoch]
         waits = [made for made in waits if line.batches[made.batch].status != "cancelled"]
+        assert not waits or self.dialogue.state is not State.IDLE
+        if self.dialogue.state is not State.THINKING:
+            return
         coming = any(batch.epoch == self.epoch for batch in line.underway)
         assert waits or coming or line.due or line.outstanding or line.expecting or line.resent
 
