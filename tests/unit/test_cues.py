@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from voice_agent.audio import cues
 from voice_agent.audio.cues import LANGUAGES, NAMES, OURS, PHRASES, TONES, Cues, Language, language_of
-from voice_agent.config.schema import CueName
+from voice_agent.config.sound import CueName
 
 RATES = (8000, 16_000, 24_000, 44_100, 48_000)
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "cues.md"

@@ -12,7 +12,7 @@ from voice_agent.audio import gate
 from voice_agent.audio.cues import RINGS, TONES, tones
 from voice_agent.audio.ear import Chunk
 from voice_agent.config import Config
-from voice_agent.config.schema import Cues as CueSettings
+from voice_agent.config.sound import Cues as CueSettings
 from voice_agent.dialogue import State
 from voice_agent.embedded.programs import english_voice
 from voice_agent.errors import Cause, ConnectFailed

@@ -1,6 +1,6 @@
 """The configuration: a TOML file as frozen values.
 
-* ``schema``: every setting with its unit, range and default; ``declared``: those of tools by configuration.
+* ``schema``: every setting with its unit, range and default; of ``sound`` and ``declared`` tools beside it.
 * ``rules``: what no single setting can state: secrets have no place here, and settings must fit together.
 * ``tables``: TOML tables into Structs, whatever the settings are; ``template``: and back; ``shapes``: what
   Structs say about themselves.

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from voice_agent.agent import SWITCH_INTERVAL_S, Agent
 from voice_agent.audio.devices import Condition
 from voice_agent.config import Config
-from voice_agent.config.schema import Audio, Cues, Metrics, Provider, Tools, Weather
+from voice_agent.config.schema import Metrics, Provider, Tools, Weather
+from voice_agent.config.sound import Audio, Cues
 from voice_agent.demo.chronicle import Chronicle
 from voice_agent.demo.server import ServerAddress
 from voice_agent.dialogue import Fact, State
