@@ -79,7 +79,10 @@ def test_a_failure_on_the_servers_side_is_told(kind: str) -> None:
 def test_what_nobody_can_approve_is_refused_and_the_model_asked_to_say_so() -> None:
     talk = Conversation()
     question(talk)
-    commands = hears(talk, CREATED, '{"type":"response.output_item.done","response_id":"r1",' + ASKED + "}")
+    frames = [
+        f'{{"type":"response.output_item.{step}","response_id":"r1",{ASKED}}}' for step in ("added", "done")
+    ]
+    commands = hears(talk, CREATED, *frames)
     (refusal,) = sent(commands)
     assert isinstance(refusal, CreateItem)
     assert (refusal.item.type, refusal.item.approve) == ("mcp_approval_response", False)

@@ -3,8 +3,10 @@
 import asyncio
 import os
 import pwd
+import threading
 import time
 from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,9 @@ import pytest
 from voice_agent.config import CommandTool
 from voice_agent.credentials import Secret
 from voice_agent.errors import ToolError
-from voice_agent.tools.base import Toolbox
+from voice_agent.tools import process
+from voice_agent.tools.base import Answer, Toolbox
+from voice_agent.tools.process import Account, Order
 from voice_agent.tools.programs import account_of, argv_for, program_tool
 
 Result = Mapping[str, object]
@@ -45,7 +49,7 @@ def is_alive(pid: int) -> bool:
     """Whether a process runs; one that waits to be reaped by whoever adopted it does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -161,65 +165,93 @@ def test_one_that_prints_for_ever_is_ended_and_told(script: str) -> None:
     assert failure(shell(script, max_kb=8)) == "probe printed more than 8 KiB and was ended"
 
 
-def scene_of(wanted: CommandTool, pid_file: Path) -> tuple[str, list[int]]:
-    """What the toolbox says to one call, and the processes that wrote their numbers into a file."""
+def written(pid_file: Path) -> list[int]:
+    """The processes that have written their numbers into a file, one a line."""
+    return [int(line) for line in pid_file.read_text().split("\n")[:-1]] if pid_file.exists() else []
 
-    async def scene() -> str:
-        answer = await Toolbox([program_tool(wanted)]).run("probe", "{}")
+
+async def begun(call: asyncio.Task[Answer], pid_file: Path, count: int) -> list[int]:
+    """The processes of a call, as soon as there are so many."""
+    async with asyncio.timeout(DEADLINE_S):
+        while len(numbers := written(pid_file)) < count:
+            assert not call.done(), call.result()
+            await asyncio.sleep(0.01)
+    return numbers
+
+
+def given_up(wanted: CommandTool, pid_file: Path, count: int = 1) -> None:
+    """A call is given up when ``count`` processes have begun; and all of them have ended."""
+
+    async def scene() -> None:
+        call = asyncio.create_task(Toolbox([program_tool(wanted)]).run("probe", "{}"))
+        numbers = await begun(call, pid_file, count)
+        call.cancel()
         async with asyncio.timeout(DEADLINE_S):
-            while is_alive(int((await asyncio.to_thread(pid_file.read_text)).split()[0])):
+            while any(is_alive(number) for number in numbers):
                 await asyncio.sleep(0.01)
-        return answer.output
 
-    output = asyncio.run(scene())
-    return output, [int(line) for line in pid_file.read_text().split()]
+    asyncio.run(scene())
 
 
-def test_one_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
+def test_one_that_is_given_up_is_ended_with_its_children(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
-    script = f"echo $$ >{pids}; sleep 60 & echo $! >>{pids}; wait"
-    output, numbers = scene_of(shell(script, timeout_s=0.5), pids)
-    assert "within 0.5 s" in output
-    assert len(numbers) == 2
-    for number in numbers:
-        wait_until_dead(number)
+    given_up(shell(f"echo $$ >{pids}; sleep 60 & echo $! >>{pids}; wait"), pids, 2)
 
 
 def test_one_that_heeds_no_request_to_end_is_killed(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
-    script = f"trap '' TERM; echo $$ >{pids}; while :; do sleep 0.1; done"
-    _, numbers = scene_of(shell(script, timeout_s=0.5), pids)
-    assert not is_alive(numbers[0])
+    given_up(shell(f"trap '' TERM; echo $$ >{pids}; while :; do sleep 0.1; done"), pids)
 
 
 def test_one_that_is_asked_to_end_may_tidy_up(tmp_path: Path) -> None:
-    mark = tmp_path / "tidied"
-    script = f"trap 'echo done >{mark}; exit' TERM; echo $$ >{tmp_path}/pid; sleep 60 & wait"
-    scene_of(shell(script, timeout_s=0.5), tmp_path / "pid")
+    pids, mark = tmp_path / "pids", tmp_path / "tidied"
+    given_up(shell(f"trap 'echo done >{mark}; exit' TERM; echo $$ >{pids}; sleep 60 & wait"), pids)
     assert mark.exists()
+
+
+def test_one_that_takes_too_long_is_told_as_any_tool() -> None:
+    answer = asyncio.run(Toolbox([program_tool(shell("exec sleep 60", timeout_s=0.5))]).run("probe", "{}"))
+    assert "within 0.5 s" in answer.output
+    assert answer.outcome == "timeout"
 
 
 def test_what_it_leaves_behind_is_ended_and_not_waited_for(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
-    output, numbers = scene_of(shell(f"sleep 60 & echo $! >{pids}; echo fine"), pids)
-    assert output == '{"output":"fine"}'
-    wait_until_dead(numbers[0])
+    assert run(shell(f"sleep 60 & echo $! >{pids}; echo fine")) == {"output": "fine"}
+    wait_until_dead(int(pids.read_text()))
 
 
 def test_one_whose_call_is_given_up_is_ended_though_the_loop_ends_too(tmp_path: Path) -> None:
-    pid = tmp_path / "pid"
+    pids = tmp_path / "pids"
+
+    async def scene() -> int:
+        wanted = shell(f"trap '' TERM; echo $$ >{pids}; while :; do sleep 0.1; done")
+        call = asyncio.create_task(Toolbox([program_tool(wanted)]).run("probe", "{}"))
+        return (await begun(call, pids, 1))[0]
+
+    wait_until_dead(asyncio.run(scene()))
+
+
+def test_one_whose_call_is_given_up_while_it_begins_is_ended(tmp_path: Path) -> None:
+    script = f"echo $$ >>{tmp_path}/pids; sleep 60"
+    order = Order(["/bin/sh", "-c", script], "/", {}, Account("/"), None, 1000)
 
     async def scene() -> None:
-        call = asyncio.create_task(
-            Toolbox([program_tool(shell(f"echo $$ >{pid}; exec sleep 60"))]).run("probe", "{}")
-        )
+        for delay_ms in range(20):
+            call = asyncio.create_task(process.run(order))
+            await asyncio.sleep(delay_ms / 5000)
+            call.cancel()
+            with suppress(asyncio.CancelledError):
+                await call
         async with asyncio.timeout(DEADLINE_S):
-            while not (pid.exists() and pid.read_text().strip()):
+            while any(thread.name == "program" for thread in threading.enumerate()):
                 await asyncio.sleep(0.01)
-        call.cancel()
 
     asyncio.run(scene())
-    wait_until_dead(int(pid.read_text()))
+    for number in written(tmp_path / "pids"):
+        assert not is_alive(number)
+        with pytest.raises(ChildProcessError):  # nor is it left to be reaped
+            os.waitpid(number, os.WNOHANG)
 
 
 # ----------------------------------------------------------------------------------------- its world
@@ -249,8 +281,12 @@ def test_a_user_that_does_not_exist_is_told() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may run programs as somebody else")
 def test_it_runs_as_another_user_with_the_groups_of_that_user() -> None:
-    account = account_of("nobody")
-    ids = run(shell("id -u; id -g; id -G; echo $HOME", user="nobody"))["output"]
+    account, before = account_of("nobody"), os.getgroups()
+    os.setgroups([*before, 4242])
+    try:
+        ids = run(shell("id -u; id -g; id -G; echo $HOME", user="nobody"))["output"]
+    finally:
+        os.setgroups(before)
     groups = " ".join(map(str, account.groups or ()))
     assert ids == f"{account.uid}\n{account.gid}\n{groups}\n{account.home}"
 

@@ -3,18 +3,21 @@
 import asyncio
 import gzip
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from voice_agent.config import HttpTool
 from voice_agent.credentials import Secret
 from voice_agent.errors import ConfigError, ToolError
 from voice_agent.tools.base import Tool, Toolbox
 from voice_agent.tools.web import web_tool
+from voice_agent.tools.web.access import Access, CheckedResolver
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Result = Mapping[str, object]
@@ -239,6 +242,18 @@ def test_compression_that_was_not_asked_for_is_undone() -> None:
     assert ask(handler, "http://hub.local:PORT/") == {"a": 1}
 
 
+def test_a_bomb_is_not_unpacked() -> None:
+    bomb = gzip.compress(bytes(50 * 10**6))
+    tracemalloc.start()
+    try:
+        told = refusal(answers(body=bomb, headers={"Content-Encoding": "gzip"}), "http://hub.local:PORT/")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert "longer than 256 KiB" in told
+    assert peak < 10 * 10**6
+
+
 def test_an_endless_reply_is_read_up_to_the_limit_only() -> None:
     sent = 0
 
@@ -363,6 +378,26 @@ def test_a_name_that_changes_its_meaning_is_judged_where_it_is_used() -> None:
     # First look public (nobody listens there in a test), then private: the connection never sees the second.
     names = Names(x_example=["127.0.0.1", "203.0.113.1"])
     assert "local network" in refusal(echo, "https://x.example/", resolver=names)
+
+
+def test_of_several_addresses_only_the_public_ones_are_used() -> None:
+    class Several(Names):
+        async def resolve(
+            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        ) -> list[ResolveResult]:
+            return [(await Names.resolve(self, host, port, family))[0] for _ in range(3)]
+
+    addresses = ["10.0.0.1", "8.8.8.8", "::1"]
+    access = Access(URL("https://x.example/"), [], allow_private=False, insecure=False)
+    found = asyncio.run(CheckedResolver(Several(x_example=addresses), access).resolve("x.example"))
+    assert [each["host"] for each in found] == ["8.8.8.8"]
+
+
+def test_encryption_is_not_given_up_on_the_way() -> None:
+    access = Access(URL("https://x.example/"), ["y.local"], allow_private=True, insecure=True)
+    with pytest.raises(ToolError, match="without encryption"):
+        access.check_redirect(URL("https://x.example/"), URL("http://y.local:443/"))
+    access.check_redirect(URL("http://x.example/"), URL("https://x.example/"))
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:PORT/", "http://localhost:PORT/", "http://hub:PORT/"])

@@ -6,16 +6,11 @@ time and output, when the call is given up, and when the program has left someth
 from the group is ended with the service, by systemd.
 """
 
-import asyncio
 import os
 import pwd
 import signal
-from asyncio import FIRST_COMPLETED
-from asyncio.subprocess import PIPE
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 import msgspec
 
@@ -26,13 +21,9 @@ from voice_agent.placeholders import begins_with_placeholder, fill, is_filled_by
 from voice_agent.tools.base import Arguments, Tool
 from voice_agent.tools.declared import Credentials, credential, manners, object_schema
 from voice_agent.tools.helper import beside
+from voice_agent.tools.process import Account, Order, TooMuch, run
 
 KIB = 1024
-GRACE_S = 1.0
-"""From SIGTERM to SIGKILL."""
-LAST_WORDS_S = 0.2
-"""After its end, for what it printed; whoever else holds its output open is not waited for."""
-STDERR_BYTES = 4096
 MAX_ARGUMENT_BYTES = 32 * KIB
 """Linux takes up to 128 KiB for one (MAX_ARG_STRLEN)."""
 MAX_REASON_CHARS = 200
@@ -40,7 +31,6 @@ ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LANG": "C.UTF-8",
 }
-STDIN, STDERR = 0, 2
 
 
 def program_tool(wanted: CommandTool, find: Credentials = find_named) -> Tool:
@@ -57,15 +47,6 @@ def program_tool(wanted: CommandTool, find: Credentials = find_named) -> Tool:
             timeout_s=wanted.timeout_s,
         ),
     )
-
-
-class Account(NamedTuple):
-    """Who a program runs as; nothing but a home if that is the daemon's own user."""
-
-    home: str
-    uid: int | None = None
-    gid: int | None = None
-    groups: Sequence[int] | None = None
 
 
 def account_of(user: str) -> Account:
@@ -112,111 +93,34 @@ class _Program:
 
     async def call(self, arguments: Arguments) -> Mapping[str, object]:
         """The handler."""
-        argv = argv_for(self._wanted.argv, arguments)
-        transport, listener = await self._start(argv)
+        name, order = self._wanted.name, await self._order(arguments)
         try:
-            _feed(transport, msgspec.json.encode(arguments) if self._wanted.stdin == "json" else b"")
-            await asyncio.wait([listener.exited, listener.overflow], return_when=FIRST_COMPLETED)
-            await asyncio.wait(
-                [listener.closed, listener.overflow], timeout=LAST_WORDS_S, return_when=FIRST_COMPLETED
-            )
-        finally:
-            await _end(transport, listener)
-        if listener.overflow.done():
-            raise ToolError(f"{self._wanted.name} printed more than {self._wanted.max_kb} KiB and was ended")
-        if code := transport.get_returncode():
-            raise ToolError(f"{self._wanted.name} {_how_it_ended(code)}{_last_line(listener.complaint)}")
-        return _answer(bytes(listener.said))
+            said = await run(order)
+        except TooMuch:
+            reason = f"{name} printed more than {self._wanted.max_kb} KiB and was ended"
+        except OSError as error:
+            who = f" as user {self._wanted.user}" if order.account.uid is not None else ""
+            reason = f"{name} cannot be run{who}: {error.strerror}"
+        else:
+            if said.code == 0:
+                return _answer(said.output)
+            reason = f"{name} {_how_it_ended(said.code)}{_last_line(said.complaint)}"
+        raise ToolError(reason)  # here: an error's frames hold the environment
 
-    async def _start(self, argv: Sequence[str]) -> tuple[asyncio.SubprocessTransport, "_Listener"]:
-        account = await self._account()
+    async def _order(self, arguments: Arguments) -> Order:
+        argv, account = argv_for(self._wanted.argv, arguments), await self._account()
         environment = ENVIRONMENT | {"HOME": account.home} | self._wanted.environment
         if self._wanted.key_from:
             secret = await credential(self._wanted.key_from, self._find)
             environment[self._wanted.key_variable] = secret.reveal()
-        try:
-            return await asyncio.get_running_loop().subprocess_exec(
-                lambda: _Listener(self._wanted.max_kb * KIB),
-                *argv,
-                stdin=PIPE,
-                cwd=self._wanted.directory,
-                env=environment,
-                start_new_session=True,
-                user=account.uid,
-                group=account.gid,
-                extra_groups=account.groups,
-            )
-        except OSError as error:
-            who = f" as user {self._wanted.user}" if account.uid is not None else ""
-            reason = f"{self._wanted.name} cannot be run{who}: {error.strerror}"
-        raise ToolError(reason)  # here: the error's frames hold the environment
+        given = msgspec.json.encode(arguments) if self._wanted.stdin == "json" else None
+        return Order(argv, self._wanted.directory, environment, account, given, self._wanted.max_kb * KIB)
 
     async def _account(self) -> Account:
         try:
             return (await beside(lambda: account_of(self._wanted.user), "account")).result()
         except KeyError:
             raise ToolError(f"there is no user {self._wanted.user!r} on this device") from None
-
-
-class _Listener(asyncio.SubprocessProtocol):
-    """What a program prints, and its end. ``overflow``: one of its outputs is above ``max_bytes``."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self.said = bytearray()
-        self.complaint = b""
-        self._max_bytes = max_bytes
-        self._received: Counter[int] = Counter()
-        loop = asyncio.get_running_loop()
-        self.exited: asyncio.Future[None] = loop.create_future()
-        self.closed: asyncio.Future[None] = loop.create_future()
-        self.overflow: asyncio.Future[None] = loop.create_future()
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """Called by the loop."""
-        if self.overflow.done():
-            return
-        if fd == STDERR:
-            self.complaint = (self.complaint + data)[-STDERR_BYTES:]
-        else:
-            self.said += data
-        self._received[fd] += len(data)
-        if self._received[fd] > self._max_bytes:
-            self.overflow.set_result(None)
-
-    def process_exited(self) -> None:
-        """Called by the loop when the program has ended."""
-        self.exited.set_result(None)
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        """Called by the loop when it has ended and everything it printed was received."""
-        self.closed.set_result(None)
-
-
-def _feed(transport: asyncio.SubprocessTransport, given: bytes) -> None:
-    pipe = transport.get_pipe_transport(STDIN)
-    if isinstance(pipe, asyncio.WriteTransport):
-        pipe.write(given)
-        pipe.close()  # once all of it is written
-
-
-async def _end(transport: asyncio.SubprocessTransport, listener: _Listener) -> None:
-    """End the program and all that it has begun; even if this is cancelled, too."""
-    group = transport.get_pid()
-    try:
-        if not listener.exited.done():
-            _signal(group, signal.SIGTERM)
-            await asyncio.wait([listener.exited], timeout=GRACE_S)
-    finally:
-        _signal(group, signal.SIGKILL)  # at its end as well: for what it has left behind
-        try:
-            await asyncio.wait([listener.exited], timeout=GRACE_S)
-        finally:
-            transport.close()
-
-
-def _signal(group: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # all have ended; or changed their user
-        os.killpg(group, number)
 
 
 def _how_it_ended(code: int) -> str:

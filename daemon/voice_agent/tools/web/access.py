@@ -2,7 +2,7 @@
 
 An address is judged where it is used: the resolver hands the connection nothing that was not judged, so that
 a name cannot mean one address when it is looked at and another when it is called. A host that is a bare
-address never comes to a resolver and is judged with the URL.
+address never comes to a resolver: it is one that the operator has named.
 """
 
 import socket
@@ -41,9 +41,6 @@ class Access:
             raise ToolError(f"the server redirects to {host}, which allow_hosts does not name")
         if url.scheme == "http" and not (self._insecure or self.allows_private(host)):
             raise ToolError(f"{host} is asked without encryption, which `insecure` does not allow")
-        address = address_of(host)
-        if address and not is_public(address) and not self.allows_private(host):
-            raise ToolError(_private(host))
 
     def check_redirect(self, before: URL, after: URL) -> None:
         """Raises ToolError if an answer from ``before`` may not lead to ``after``."""
@@ -78,7 +75,8 @@ class CheckedResolver(AbstractResolver):
             return found
         public = [each for each in found if (address := address_of(each["host"])) and is_public(address)]
         if found and not public:
-            raise Forbidden(_private(host))
+            text = f"{host} is an address of the local network, which `allow_private` does not allow"
+            raise Forbidden(text)
         return public
 
     async def close(self) -> None:
@@ -87,7 +85,3 @@ class CheckedResolver(AbstractResolver):
 
 def _host(url: URL) -> str:
     return (url.raw_host or "").casefold()
-
-
-def _private(host: str) -> str:
-    return f"{host} is an address of the local network, which `allow_private` does not allow"
