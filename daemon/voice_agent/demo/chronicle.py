@@ -18,6 +18,7 @@ from voice_agent.dialogue import (
     Silenced,
     ToolAnswered,
     ToolCalled,
+    ToolsRefused,
     TurnStarted,
     UserSaid,
     UserStopped,
@@ -82,8 +83,8 @@ class Chronicle:
                 self.turns.append(Turn(number, at_s))
             case ServerFault():
                 self.faults.append(fact)
-            case Restored():
-                pass  # belongs to no turn
+            case Restored() | ToolsRefused():
+                pass  # belong to no turn
             case _:
                 turn = self.turn(fact.turn)
                 if turn is not None:

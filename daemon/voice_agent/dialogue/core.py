@@ -22,6 +22,7 @@ from enum import Enum
 from voice_agent.dialogue import answering, calling, carry, patience, turns
 from voice_agent.dialogue.books import Books
 from voice_agent.dialogue.carried import Carried
+from voice_agent.dialogue.declaration import INTRODUCTION_ID, Declaration
 from voice_agent.dialogue.duplicates import Duplicates
 from voice_agent.dialogue.manners import MannersOf, plain
 from voice_agent.dialogue.memory import Memory
@@ -37,6 +38,7 @@ from voice_agent.dialogue.values import (
     ServerFault,
     Tell,
     ToolOutcome,
+    ToolsRefused,
 )
 from voice_agent.errors import Cause, ConnectionLost, RemoteProtocolError, Unauthorized
 from voice_agent.formats import samples_to_s
@@ -55,7 +57,6 @@ from voice_agent.realtime.events import (
     ServerEvent,
     ServerListFailed,
     SessionCreated,
-    SessionUpdate,
     SessionUpdated,
     SpeechStarted,
     SpeechStopped,
@@ -75,12 +76,8 @@ from voice_agent.realtime.providers import (
     Verdict,
     cause_of,
     judge,
-    session_update,
-    tools_update,
     under_pressure,
 )
-
-SESSION_UPDATE_ID = "session_update"
 
 MAX_FLIPS = 3
 """A server may correct the rates of a session; one that goes on changing them is broken."""
@@ -121,7 +118,7 @@ class Dialogue:
         self._books = Books(provider, settings, turn, self._memory, manners)
         self._restoration = Restoration(provider.history, self._memory)
         self._duplicates = Duplicates()
-        self._declared = settings.tools
+        self._declaration = Declaration(provider, settings)
         self._flips = 0
         self._left = False
 
@@ -167,7 +164,7 @@ class Dialogue:
     def redeclare(self, tools: tuple[ToolSpec, ...], at: Moment) -> Sequence[Command]:
         """From now on the model has these tools; a session that was told otherwise is told so."""
         self._books.settings = replace(self._books.settings, tools=tools)
-        return [] if self._left else [*self._declaration(), *self._settle(at)]
+        return [] if self._left else [*self._changed_tools(), *self._settle(at)]
 
     def hush(self, at: Moment) -> Sequence[Command]:
         """The user wants silence: a button says it, not speech."""
@@ -246,9 +243,7 @@ class Dialogue:
         """Introduce ourselves; then obey the rates that the server states. Yandex may confirm twice."""
         books = self._books
         if isinstance(event, SessionCreated):
-            self._declared = books.settings.tools
-            update = session_update(books.provider, books.settings)
-            return [Send(SessionUpdate(event_id=SESSION_UPDATE_ID, session=update.session))]
+            return [Send(self._declaration.introduce(books.settings))]
         rate_in, rate_out = effective_rates(event.session)
         before = books.granted or Granted(books.settings.input_rate, books.provider.silent_output_rate)
         granted = Granted(rate_in or before.input_rate, rate_out or before.output_rate)
@@ -261,15 +256,13 @@ class Dialogue:
         cut = books.playout.take_all() if granted.output_rate != books.output_rate else []
         told = [Tell(books.said(utterance, at.played)) for utterance in cut]  # a new rate, a new playout
         books.granted = granted
-        return [*told, granted, *self._declaration()]
+        return [*told, granted, *self._changed_tools()]
 
-    def _declaration(self) -> Sequence[Command]:
+    def _changed_tools(self) -> Sequence[Command]:
         """Tell a confirmed session which tools there are, if it was told otherwise."""
         books = self._books
-        if books.granted is None or self._declared == books.settings.tools:
-            return []
-        self._declared = books.settings.tools
-        return [Send(tools_update(books.provider, books.settings))]
+        update = self._declaration.change(books.settings) if books.granted is not None else None
+        return [] if update is None else [Send(update)]
 
     def _weigh(self, error: ErrorDetail, at: Moment) -> Sequence[Command]:
         books = self._books
@@ -282,6 +275,8 @@ class Dialogue:
                 told = Tell(ServerFault(Verdict.BENIGN.value, error.code or "", message))
                 return [told, *(Send(event) for event in instead)]
         told = Tell(ServerFault(verdict.value, error.code or "", message))
+        if verdict is Verdict.COMPLAINT and (fewer := self._fewer_tools(error, message)):
+            return [told, *fewer]
         if books.granted is None and verdict is Verdict.COMPLAINT:
             return [told, *self._unready(error, message)]
         match verdict:
@@ -291,11 +286,20 @@ class Dialogue:
                 return [told, Abandon(Unauthorized(message, cause=cause_of(error)))]
         return [told]
 
+    def _fewer_tools(self, error: ErrorDetail, message: str) -> Sequence[Command]:
+        """A complaint about a tool: the server is told of the others."""
+        books = self._books
+        confirmed = books.granted is not None
+        if under_pressure(error):
+            return []
+        instead = self._declaration.refused(error, books.settings, confirmed=confirmed)
+        return [] if instead is None else [Tell(ToolsRefused(instead.names, message)), Send(instead.event)]
+
     def _unready(self, error: ErrorDetail, message: str) -> Sequence[Command]:
         """A complaint before the session is confirmed: it may be the reason why it never will be."""
         if under_pressure(error):
             return [Abandon(ConnectionLost(message, cause=Cause.OVERLOADED))]
-        if error.event_id == SESSION_UPDATE_ID:
+        if error.event_id == INTRODUCTION_ID:
             text = f"the server refused our session settings: {message}"
             return [Abandon(Unauthorized(text, cause=Cause.SETTINGS))]
         return []

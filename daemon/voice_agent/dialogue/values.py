@@ -200,6 +200,14 @@ class ToolAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolsRefused:
+    """The server would not have these tools: they were left out, and the conversation goes on without."""
+
+    names: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerDropped:
     """Audio of an older turn arrived late and was not played."""
 
@@ -272,6 +280,7 @@ Fact = (
     | Silenced
     | ToolCalled
     | ToolAnswered
+    | ToolsRefused
     | AnswerDropped
     | AnswerFailed
     | Stuck

@@ -15,6 +15,7 @@ from voice_agent.dialogue import (
     TokensUsed,
     ToolAnswered,
     ToolCalled,
+    ToolsRefused,
     TurnStarted,
     UserSaid,
     UserStopped,
@@ -29,6 +30,7 @@ class FactLog:
     def __init__(self, *, transcripts: bool = False) -> None:
         self._transcripts = transcripts
         self._faults_told: set[tuple[str, str]] = set()
+        self._refused_told: set[str] = set()
 
     def __call__(self, fact: Fact) -> None:
         """Write one line, or none."""
@@ -67,6 +69,8 @@ class FactLog:
                 log.info("context restored", extra={"turns": turns, "chars": chars})
             case TokensUsed(turn):
                 log.debug("tokens used", extra={"turn": turn, "tokens": fact.total})
+            case ToolsRefused():
+                self._refused(fact)
             case ServerFault():
                 self._fault(fact)
 
@@ -79,6 +83,12 @@ class FactLog:
         level = logging.WARNING if news and fault.kind != "benign" else logging.DEBUG
         extra = {"kind": fault.kind, "code": fault.code, "reason": fault.message[:MAX_CHARS]}
         log.log(level, "the server complains", extra=extra)
+
+    def _refused(self, fact: ToolsRefused) -> None:
+        news = not self._refused_told.issuperset(fact.names)
+        self._refused_told.update(fact.names)
+        extra = {"tools": ", ".join(fact.names), "reason": fact.reason[:MAX_CHARS]}
+        log.log(logging.WARNING if news else logging.DEBUG, "the server refuses tools", extra=extra)
 
     def _words(self, text: str) -> dict[str, str | int]:
         return {"text": text} if self._transcripts else {"chars": len(text)}
