@@ -13,7 +13,7 @@ settings.register_profile("here", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def logging_restored() -> Iterator[None]:
     """Logging belongs to the process: a test that sets it up gives it back as it was."""
     root, package = logging.getLogger(), logging.getLogger("voice_agent")

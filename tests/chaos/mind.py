@@ -59,7 +59,7 @@ class Thinker:
             plan.spoils -= 1
             return _spoilt(plan.spoil, number)
         if plan.tool and not any(isinstance(line, Returned) for line in since):
-            return [Call(TOOL, '{"city": "Moscow"}')]
+            return [Call(TOOL, f'{{"city": "Moscow {number}"}}')]  # a city of its own: answers are kept
         return [Say(f"answer {number}", answer(number, plan.ms), DELTA_BYTES)]
 
 

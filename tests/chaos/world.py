@@ -276,10 +276,12 @@ async def _slow_weather(asked: Callable[[], None]) -> AsyncIterator[str]:
 
     @web.middleware
     async def think(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path.endswith("search"):
-            asked()
-            await asyncio.sleep(TOOL_S)
-        return await handler(request)
+        if not request.path.endswith("search"):
+            return await handler(request)
+        asked()
+        await asyncio.sleep(TOOL_S)
+        city = request.query["name"].partition(" ")[0]
+        return await handler(request.clone(rel_url=request.rel_url.update_query(name=city)))
 
     app = web.Application(middlewares=[think])
     app.add_routes(weather.routes())

@@ -11,8 +11,6 @@ from voice_agent import __version__, cli
 from voice_agent.config import Config, parse
 from voice_agent.credentials import VARIABLE
 
-pytestmark = pytest.mark.usefixtures("logging_restored")
-
 DAEMON = Path(cli.__file__).parents[1]
 
 

@@ -14,8 +14,6 @@ import pytest
 from voice_agent.telemetry import logs
 from voice_agent.telemetry.systemd import ServiceManager
 
-pytestmark = pytest.mark.usefixtures("logging_restored")
-
 
 def lines(*, form: logs.Format = "text", level: str = "info", log: str = "voice_agent.session") -> "Lines":
     return Lines(form, level, log)

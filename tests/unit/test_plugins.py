@@ -139,7 +139,7 @@ def test_the_log_says_which_plug_in_is_missing_and_why(site: Path, caplog: pytes
     package(site, "broken", "raise ValueError('no fridge')", bad="it")
     package(site, "good", GOOD, a="one")
     box = Toolbox()
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "voice_agent")
     asyncio.run(furnish(box, (ALL,), Context()))
     assert list(box) == ["double"]
     left_out, there = (vars(record) for record in caplog.records)

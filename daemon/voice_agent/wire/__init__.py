@@ -1,4 +1,4 @@
-"""The socket: one WebSocket connection, text frames in and out. The only importer of aiohttp's client.
+"""The socket of the realtime session: one WebSocket connection, text frames in and out.
 
 * ``connection``: opens, tunes and closes it; sends and receives.
 * ``failures``: what can go wrong, in the words of our error tree.
