@@ -1,6 +1,7 @@
 """Which network addresses and host names are of the public Internet, and which of this place. Pure."""
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from urllib.parse import SplitResult, urlsplit
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 _LOCAL_ZONES = ("localhost", "local", "lan", "home", "internal", "intranet", "home.arpa", "fritz.box")
@@ -35,3 +36,13 @@ def names_this_place(host: str) -> bool:
         return not is_public(address)
     name = host.casefold().rstrip(".")
     return "." not in name or any(name == zone or name.endswith(f".{zone}") for zone in _LOCAL_ZONES)
+
+
+def split_url(url: str, *schemes: str) -> SplitResult | None:
+    """The parts of an absolute address with one of ``schemes``, a host and a sane port; else nothing."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return parts if usable and not any(each.isspace() for each in url) else None

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import get_args
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
-from voice_agent.addresses import names_this_place
+from voice_agent.addresses import names_this_place, split_url
 from voice_agent.config.declared import CommandTool, FreeTable, HttpTool
 from voice_agent.config.schema import ToolName, Tools
 from voice_agent.config.shapes import join
@@ -135,7 +135,7 @@ def _http_problems(tool: HttpTool, path: str) -> Iterator[Problem]:
 
 
 def _url_problems(tool: HttpTool, path: str) -> Iterator[Problem]:
-    parts = _split(tool.url)
+    parts = split_url(tool.url, "http", "https")
     if parts is None:
         yield Problem(path, "is not a web address", "write https://host/path")
         return
@@ -162,16 +162,6 @@ def _url_problems(tool: HttpTool, path: str) -> Iterator[Problem]:
     host = parts.hostname or ""
     if parts.scheme == "http" and not (tool.insecure or tool.allow_private or names_this_place(host)):
         yield Problem(path, f"would ask {host} in the clear", "use https://, or set insecure = true")
-
-
-def _split(url: str) -> SplitResult | None:
-    """The parts of an absolute web address; nothing if it is none."""
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return None
-    return parts if usable and not any(each.isspace() for each in url) else None
 
 
 def _header_problems(headers: Mapping[str, str], path: str) -> Iterator[Problem]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from ipaddress import ip_address
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
+from voice_agent.addresses import split_url
 from voice_agent.config.declarations import tool_clashes
 from voice_agent.config.schema import Config, Kind, Provider
 from voice_agent.config.servers import server_clashes
@@ -75,7 +76,7 @@ def clashes(config: Config, reported: set[str]) -> Iterator[Problem]:
         yield Problem("cues.folder", "is not an absolute path", "begin it with /")
     yield from _control_clashes(config)
     for name in ("geocoding_url", "forecast_url"):
-        if _split(getattr(config.tools.weather, name), "http", "https") is None:
+        if split_url(getattr(config.tools.weather, name), "http", "https") is None:
             yield Problem(f"tools.weather.{name}", "is not a web address", "write https://host/path")
     yield from server_clashes(config.tools.mcp)
     yield from tool_clashes(config.tools, reported)
@@ -138,7 +139,7 @@ def _session_clashes(config: Config) -> Iterator[Problem]:
 
 def _url_problems(url: str, *, insecure: bool) -> Iterator[Problem]:
     path = "provider.url"
-    parts = _split(url, "ws", "wss")
+    parts = split_url(url, "ws", "wss")
     if parts is None:
         yield Problem(path, "is not a WebSocket address", "write wss://host/path")
         return
@@ -151,16 +152,6 @@ def _url_problems(url: str, *, insecure: bool) -> Iterator[Problem]:
     if parts.scheme == "ws" and not insecure and not _is_loopback(host):
         remedy = "use wss://, or set provider.insecure = true"
         yield Problem(path, f"would send key and speech to {host} in the clear", remedy)
-
-
-def _split(url: str, *schemes: str) -> SplitResult | None:
-    """The parts of an absolute address with one of ``schemes``, a host and a sane port; else nothing."""
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return None
-    return parts if usable and not any(each.isspace() for each in url) else None
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,9 +1,9 @@
 """The rules for MCP servers that no single setting can state."""
 
 from collections.abc import Iterator, Sequence
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
-from voice_agent.addresses import names_this_place
+from voice_agent.addresses import names_this_place, split_url
 from voice_agent.config.declared import McpServer
 from voice_agent.config.tables import Problem
 from voice_agent.credentials import NAMED_WAYS, names_a_secret
@@ -32,7 +32,7 @@ def _program_problems(server: McpServer, path: str) -> Iterator[Problem]:
 
 
 def _url_problems(server: McpServer, path: str) -> Iterator[Problem]:
-    parts = _split(server.url)
+    parts = split_url(server.url, "http", "https")
     if parts is None:
         yield Problem(path, "is not a web address", "write https://host/path")
         return
@@ -43,13 +43,4 @@ def _url_problems(server: McpServer, path: str) -> Iterator[Problem]:
     host = parts.hostname or ""
     if parts.scheme == "http" and not server.insecure and not names_this_place(host):
         remedy = "use https://, or set insecure = true"
-        yield Problem(path, f"would send key and speech to {host} in the clear", remedy)
-
-
-def _split(url: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return None
-    return parts if usable and not any(each.isspace() for each in url) else None
+        yield Problem(path, f"would send the key and all that is asked to {host} in the clear", remedy)
