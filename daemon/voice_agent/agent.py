@@ -64,15 +64,17 @@ from voice_agent.herald import Herald
 from voice_agent.ports import Ports
 from voice_agent.realtime.providers import Provider, SessionSettings, probe
 from voice_agent.reconnect import Reconnect
+from voice_agent.reporting import Reporter
 from voice_agent.seams import Connection
 from voice_agent.session import Session, SessionStatistics
-from voice_agent.sessions import Sessions
+from voice_agent.sessions import Lost, News, Sessions
 from voice_agent.storage import Store, state_directory
 from voice_agent.supervision import Supervisor, forever
 from voice_agent.telemetry.counters import Counters
 from voice_agent.telemetry.facts import FactLog
 from voice_agent.telemetry.http import HttpServer, UnixServer
 from voice_agent.telemetry.metrics import Exposition
+from voice_agent.telemetry.recent import Recent
 from voice_agent.telemetry.snapshot import Snapshot
 from voice_agent.telemetry.systemd import ServiceManager
 from voice_agent.tools.base import Toolbox
@@ -123,6 +125,8 @@ class Agent:
         self.budget = budget_for(config)
         self.supervisor = Supervisor(on_look=on_look)
         self._page = Exposition(self.snapshot).page
+        self._pages = Reporter(self, self._provider.name).pages()
+        self.recent = Recent()
         self.ports = Ports(config, self._settings.input_rate, self._settings.output_rate)
         self.ports.devices.on_change = self._devices_changed
         self.herald = Herald(
@@ -141,6 +145,7 @@ class Agent:
         self._streamed_s = 0.0
         self._observers: tuple[Observer, ...] = (
             self.counters,
+            self.recent,
             self.herald.observe,
             self._note_tokens,
             *observers,
@@ -154,7 +159,7 @@ class Agent:
             self,
             reconnect=Reconnect(self._config.reconnect.first_s, self._config.reconnect.cap_s),
             lifetime=lifetime_for(self._config),
-            tell=self.herald.news,
+            tell=self._news,
             spread_s=spread_for(self._config),
             overlap=self._provider.overlap,
             watch=lambda session: self.supervisor.watching(*session.vitals()),
@@ -222,7 +227,7 @@ class Agent:
                     button = Button(Path(device), self._config.button.code, self.controls)
                     group.create_task(forever("button", button.run()))
                 if self._socket:
-                    control = UnixServer(self._socket, self._page, self._act, Desk(self._tools))
+                    control = UnixServer(self._socket, self._page, self._act, Desk(self._tools), self._pages)
                     serving = self.supervisor.restarting("control", control.run, Backoff(1.0, 60.0))
                     group.create_task(serving)
                 if self._config.metrics.enabled:
@@ -232,7 +237,7 @@ class Agent:
     async def _serve_metrics(self) -> None:
         wanted = self._config.metrics
         act = self._act if self._config.control.http else None
-        await HttpServer(wanted.address, wanted.port, self._page, act).run()
+        await HttpServer(wanted.address, wanted.port, self._page, act, self._pages).run()
 
     def _act(self, path: str, query: Mapping[str, str]) -> tuple[HTTPStatus, bytes]:
         about_timers = timers_reply(self.clockwork, path, query)
@@ -338,7 +343,16 @@ class Agent:
     def _tell_status(self) -> None:
         self._on_status(self.status())
 
-    def _devices_changed(self, _state: DevicesState) -> None:
+    def _news(self, news: News) -> None:
+        if isinstance(news, Lost):
+            self.recent.lost(news.reason.cause.value, news.retry.delay_s)
+        else:
+            self.recent.settled()
+        self.herald.news(news)
+
+    def _devices_changed(self, state: DevicesState) -> None:
+        self.recent.device("microphone", state.input.condition.value)
+        self.recent.device("loudspeaker", state.output.condition.value)
         self._tell_status()
 
 

@@ -36,6 +36,7 @@ examples:
   voice-agent serve & voice-agent run --config config.toml
                                         talk to your own machine; no key is needed
   voice-agent doctor                    see whether this device will do
+  voice-agent status                    see how the daemon is that runs
   voice-agent mute                      close the microphone of the daemon that runs
 """
 
@@ -264,7 +265,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    from voice_agent.controls import command, tools
+    from voice_agent.controls import command, status, tools
 
     parser = _Parser(
         prog="voice-agent",
@@ -312,6 +313,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="examine this device and say what would cure it")
     doctor.set_defaults(command=_doctor)
 
+    status.describe(commands.add_parser("status", help=status.HELP))
     tools.describe(commands.add_parser("tools", help=tools.HELP), CONFIG_PATH)
     for name in command.NAMES:
         command.describe(name, commands.add_parser(name, help=command.NAMES[name]))

@@ -95,11 +95,15 @@ class Component(NamedTuple):
 
 
 class SupervisorStatistics(NamedTuple):
-    """A snapshot. ``lag_s``: how late the event loop was at the last look; ``worst_lag_s``: ever."""
+    """A snapshot. ``lag_s``: how late the event loop was at the last look; ``worst_lag_s``: ever.
+
+    ``hanging``: of the components that are down those that a fresh process might cure, and why.
+    """
 
     components: Mapping[str, Component]
     lag_s: float
     worst_lag_s: float
+    hanging: Mapping[str, str] = {}
 
 
 class _Watch:
@@ -140,12 +144,13 @@ class Supervisor:
 
     def statistics(self) -> SupervisorStatistics:
         """How everything is that is or ever was watched; what has left is up."""
-        reasons = {watch.vital.name: watch.reason for watch in self._watches if watch.reason} | self._fallen
+        hanging = {watch.vital.name: watch.reason for watch in self._watches if watch.reason}
+        reasons = hanging | self._fallen
         components = {
             name: Component(name not in reasons, reasons.get(name, ""), troubles)
             for name, troubles in self._troubles.items()
         }
-        return SupervisorStatistics(components, self._lag_s, self._worst_lag_s)
+        return SupervisorStatistics(components, self._lag_s, self._worst_lag_s, hanging)
 
     @contextmanager
     def watching(self, *vitals: Vital) -> Iterator[None]:

@@ -25,6 +25,11 @@ from voice_agent.telemetry.http import (
 )
 from voice_agent.tools.base import Toolbox
 
+PAGES: Mapping[str, http.Page] = {
+    "/healthz": lambda: (HTTPStatus.OK, b'{"healthy": true}'),
+    "/readyz": lambda: (HTTPStatus.SERVICE_UNAVAILABLE, b'{"ready": false}'),
+}
+
 
 def render(accept: str) -> tuple[str, bytes]:
     return "text/plain", f"accept={accept}\n".encode()
@@ -33,7 +38,7 @@ def render(accept: str) -> tuple[str, bytes]:
 @asynccontextmanager
 async def serving(page: http.Render = render) -> AsyncIterator[int]:
     """A server's port."""
-    server = HttpServer("127.0.0.1", 0, page)
+    server = HttpServer("127.0.0.1", 0, page, None, PAGES)
     task = asyncio.create_task(server.run())
     while server.address is None:
         await asyncio.sleep(0)
@@ -74,7 +79,11 @@ def play(scene: Callable[[int], Awaitable[None]], page: http.Render = render) ->
         ("GET /metrics HTTP/1.1\r\nHost: x\r\naccept: text/plain\r\n\r\n", "200 OK", "accept=text/plain\n"),
         ("GET /metrics?x=1 HTTP/1.0\r\n\r\n", "200 OK", "accept=\n"),
         ("HEAD /metrics HTTP/1.1\r\n\r\n", "200 OK", ""),
-        ("GET /healthz HTTP/1.1\r\n\r\n", "200 OK", "ok\n"),
+        ("GET /healthz HTTP/1.1\r\n\r\n", "200 OK", '{"healthy": true}'),
+        ("HEAD /readyz HTTP/1.1\r\nHost: localhost:9477\r\n\r\n", "503 Service Unavailable", ""),
+        ("GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "503 Service Unavailable", '{"ready": false}'),
+        ("GET /readyz HTTP/1.1\r\nHost: evil.example\r\n\r\n", "403 Forbidden", "Forbidden\n"),
+        ("GET /status HTTP/1.1\r\n\r\n", "404 Not Found", "Not Found\n"),
         ("GET / HTTP/1.1\r\n\r\n", "404 Not Found", "Not Found\n"),
         (
             "POST /metrics HTTP/1.1\r\nContent-Length: 0\r\n\r\n",

@@ -47,12 +47,13 @@ def ask_for(
     *,
     body: bytes | None = None,
     patience_s: float = TIMEOUT_S,
+    root: str = "/control",
 ) -> T:
-    """Ask the daemon for a deed; its answer, which has this shape."""
+    """Ask the daemon for a deed, or for what else is below ``root``; its answer, which has this shape."""
     found = path or next(iter(candidates()))
     connection = _Connection(found, patience_s)
     try:
-        connection.request(method, f"/control/{deed}".rstrip("/"), body, headers={"X-Voice-Agent": "cli"})
+        connection.request(method, f"{root}/{deed}".rstrip("/"), body, headers={"X-Voice-Agent": "cli"})
         answer = connection.getresponse()
         status, content = answer.status, answer.read()
     except PermissionError as error:

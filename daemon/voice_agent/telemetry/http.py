@@ -1,7 +1,7 @@
 """Metrics, health and the controls over HTTP, from the daemon's own event loop and on this machine only.
 
     GET /metrics         what ``render`` makes of the header ``Accept``
-    GET /healthz         200 while the event loop turns
+    GET /healthz         what ``pages`` have at this path, and likewise for others of them
     POST /control/...    what ``act`` makes of it, if there is one; and GET /control
     GET /control/tools and POST /control/tools/call?name=...    the same of ``tools``, at a Unix socket only
 
@@ -44,12 +44,16 @@ Render = Callable[[str], tuple[str, bytes]]
 Act = Callable[[str, Mapping[str, str]], tuple[HTTPStatus, bytes]]
 """From what follows ``/control/`` and the query to status and JSON; an empty path asks how things are."""
 
+Page = Callable[[], tuple[HTTPStatus, bytes]]
+"""Status and JSON now."""
+
 CONTROL = "/control"
 JSON = "application/json"
 QUESTIONS = frozenset({"", "timers", "tools"})
 """What is asked there without changing anything."""
 GUARD = "x-voice-agent"
 """Its value does not matter."""
+NO_PAGES: Mapping[str, Page] = {}
 LOCAL_NAMES = frozenset({"127.0.0.1", "::1", "localhost"})
 SOCKET_MODE = 0o660
 
@@ -80,11 +84,19 @@ class Request(NamedTuple):
 class HttpServer:
     """Serves until cancelled; ``run`` raises ``CannotListen`` if it cannot begin. No ``act``: no controls."""
 
-    def __init__(self, host: str, port: int, render: Render, act: Act | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        render: Render,
+        act: Act | None = None,
+        pages: Mapping[str, Page] = NO_PAGES,
+    ) -> None:
         self._host = host
         self._port = port
         self._render = render
         self._act = act
+        self._pages = pages
         self._free = asyncio.Semaphore(MAX_CONNECTIONS)
         self.address: tuple[str, int] | None = None
         """Host and port while it listens; of port 0 the kernel makes a free one."""
@@ -142,14 +154,15 @@ class HttpServer:
             return self._control(request, self._act)
         if request.method not in ("GET", "HEAD"):
             return _response(HTTPStatus.METHOD_NOT_ALLOWED, extra="Allow: GET, HEAD\r\n")
-        match request.path:
-            case "/metrics":
-                kind, body = self._render(request.fields.get("accept", ""))
-            case "/healthz":
-                kind, body = "text/plain; charset=utf-8", b"ok\n"
-            case _:
-                return _response(HTTPStatus.NOT_FOUND)
-        whole = _response(HTTPStatus.OK, kind, body)
+        if request.path == "/metrics":
+            status, (kind, body) = HTTPStatus.OK, self._render(request.fields.get("accept", ""))
+        elif request.path not in self._pages:
+            return _response(HTTPStatus.NOT_FOUND)
+        elif not self._names_us(request.fields.get("host", self._host)):
+            return _response(HTTPStatus.FORBIDDEN)
+        else:
+            kind, (status, body) = JSON, self._pages[request.path]()
+        whole = _response(status, kind, body)
         return whole.removesuffix(body) if request.method == "HEAD" else whole
 
     def _control(self, request: Request, act: Act) -> bytes:
@@ -164,16 +177,22 @@ class HttpServer:
 
     def _is_ours(self, request: Request) -> bool:
         """Whether a program of this machine asks, and not a web page in its browser."""
-        named = urlsplit("//" + request.fields.get("host", "")).hostname or ""
         from_page = "origin" in request.fields or "referer" in request.fields
-        return GUARD in request.fields and not from_page and named in LOCAL_NAMES | {self._host}
+        named = self._names_us(request.fields.get("host", ""))
+        return GUARD in request.fields and not from_page and named
+
+    def _names_us(self, host: str) -> bool:
+        """Whether this is our address, and not the name of a page that was made to lead here."""
+        return (urlsplit("//" + host).hostname or "") in LOCAL_NAMES | {self._host}
 
 
 class UnixServer(HttpServer):
     """The same on a Unix socket, whose permissions say who may ask: the daemon's user and group."""
 
-    def __init__(self, path: Path, render: Render, act: Act, tools: Tools) -> None:
-        super().__init__("localhost", 0, render, act)
+    def __init__(
+        self, path: Path, render: Render, act: Act, tools: Tools, pages: Mapping[str, Page] = NO_PAGES
+    ) -> None:
+        super().__init__("localhost", 0, render, act, pages)
         self._path = path
         self._tools = tools
 

@@ -1,0 +1,187 @@
+"""How the daemon is, asked over HTTP: would a restart help, can it converse, and everything else."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from time import monotonic
+from typing import Protocol
+
+import msgspec
+
+from voice_agent import __version__
+from voice_agent.audio.devices import DevicesState
+from voice_agent.controls.panel import Controls
+from voice_agent.herald import Herald
+from voice_agent.ports import Ports
+from voice_agent.sessions import Sessions
+from voice_agent.supervision import Supervisor, SupervisorStatistics
+from voice_agent.telemetry import report
+from voice_agent.telemetry.http import Page
+from voice_agent.telemetry.recent import Recent
+from voice_agent.telemetry.report import Report
+from voice_agent.telemetry.snapshot import Device, Snapshot
+
+
+class Parts(Protocol):
+    """The parts of the daemon that are of use here."""
+
+    @property
+    def ports(self) -> Ports:
+        """The ends of the sound."""
+
+    @property
+    def sessions(self) -> Sessions:
+        """The conversation."""
+
+    @property
+    def controls(self) -> Controls:
+        """What people can do to the device."""
+
+    @property
+    def herald(self) -> Herald:
+        """Who knows how the connection is."""
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """Who knows what hangs."""
+
+    @property
+    def recent(self) -> Recent:
+        """What went wrong lately."""
+
+    def snapshot(self) -> Snapshot:
+        """All figures."""
+
+    def status(self) -> str:
+        """One line."""
+
+
+class Reporter:
+    """Makes the pages; ``provider``: its name. The parts are looked up when they are asked."""
+
+    def __init__(self, parts: Parts, provider: str) -> None:
+        self._parts = parts
+        self._provider = provider
+        self._began = monotonic()
+
+    def pages(self) -> Mapping[str, Page]:
+        """What is answered, by path."""
+        return {"/healthz": self.health, "/readyz": self.readiness, "/status": self.everything}
+
+    def health(self) -> tuple[HTTPStatus, bytes]:
+        """200 while a restart would not help; else 503, and what it could cure."""
+        found = report.hangs(self._parts.supervisor.statistics().hanging)
+        return _answer(report.Health(not found, found), well=not found)
+
+    def readiness(self) -> tuple[HTTPStatus, bytes]:
+        """200 while the daemon can converse; else 503, and why not."""
+        now = self.whole()
+        return _answer(report.Readiness(now.ready, now.problems), well=now.ready)
+
+    def everything(self) -> tuple[HTTPStatus, bytes]:
+        """The whole report, however the daemon is."""
+        return _answer(self.whole(), well=True)
+
+    def whole(self) -> Report:
+        """How everything is now."""
+        parts, now = self._parts, self._parts.snapshot()
+        watched = parts.supervisor.statistics()
+        ends = _ends(parts.ports.devices.state(), now)
+        muted, connection = parts.controls.muted, parts.herald.connection
+        problems = report.problems(now.state, connection, ends, watched.hanging, muted=muted)
+        servers = now.tool_servers.items()
+        return Report(
+            version=__version__,
+            uptime_s=_short(monotonic() - self._began),
+            ready=not problems,
+            healthy=not watched.hanging,
+            state=now.state,
+            summary=parts.status(),
+            problems=problems,
+            session=self._link(now),
+            microphone=ends["microphone"],
+            loudspeaker=ends["loudspeaker"],
+            controls=self._settings(now),
+            conversation=self._conversation(now),
+            allowance=_allowance(now),
+            timers=dict(now.timers.set),
+            tool_servers=tuple(report.ToolServer(name, it.is_connected, it.tools) for name, it in servers),
+            faults=parts.recent.faults,
+            components=_components(watched),
+        )
+
+    def _link(self, now: Snapshot) -> report.Link:
+        recent = self._parts.recent
+        return report.Link(
+            provider=self._provider,
+            connection=self._parts.herald.connection,
+            age_s=_known(now.link.age_s),
+            limit_s=now.link.limit_s,
+            rtt_s=_known(now.link.rtt_s),
+            silence_s=_known(now.link.silence_s),
+            sessions=now.counts.sessions,
+            last_disconnect=now.counts.last_disconnect or None,
+            last_disconnect_ago_s=_known(recent.lost_ago_s),
+            retry_s=_known(recent.retry_s),
+        )
+
+    def _settings(self, now: Snapshot) -> report.Settings:
+        stand = self._parts.controls.status("")
+        return report.Settings(
+            stand.muted, stand.volume, stand.mode, stand.talking, now.echo.mode, _known(now.echo.erle_db)
+        )
+
+    def _conversation(self, now: Snapshot) -> report.Conversation:
+        live, counts = self._parts.sessions.live, now.counts
+        return report.Conversation(
+            doing=live.dialogue.state.value if live else None,
+            turns=counts.turns,
+            answers=counts.answers,
+            interruptions=counts.interruptions,
+            answers_failed=counts.answers_failed.total(),
+            first_audio_s=self._parts.recent.latencies_s,
+        )
+
+
+def _ends(devices: DevicesState, now: Snapshot) -> dict[str, report.End]:
+    def end(direction: str) -> report.End:
+        state = devices.input if direction == "input" else devices.output
+        figures = now.devices.get(direction, Device())
+        return report.End(
+            device=state.device,
+            condition=state.condition.value,
+            reason=state.reason,
+            rate_hz=state.rate or None,
+            channels=state.channels or None,
+            resampled=state.resampled,
+            callback_age_s=_known(figures.callback_age_s),
+            xruns=figures.xruns,
+            restarts=sum(figures.restarts.values()),
+        )
+
+    return {"microphone": end("input"), "loudspeaker": end("output")}
+
+
+def _allowance(now: Snapshot) -> report.Allowance:
+    used = now.allowance
+    return report.Allowance(_short(used.audio_s), used.audio_limit_s, used.tokens, used.tokens_limit)
+
+
+def _components(watched: SupervisorStatistics) -> tuple[report.Component, ...]:
+    return tuple(
+        report.Component(name, now.up, now.reason, now.troubles)
+        for name, now in sorted(watched.components.items())
+    )
+
+
+def _answer(body: msgspec.Struct, *, well: bool) -> tuple[HTTPStatus, bytes]:
+    status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
+    return status, msgspec.json.encode(body) + b"\n"
+
+
+def _known(seconds: float | None) -> float | None:
+    return None if seconds is None else _short(seconds)
+
+
+def _short(figure: float) -> float:
+    """Nobody needs more than milliseconds."""
+    return round(figure, 3)
