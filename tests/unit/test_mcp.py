@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -470,6 +471,36 @@ def test_a_stubborn_program_is_ended_with_what_it_has_begun() -> None:
         assert asyncio.get_running_loop().time() - begun < 1.5
         await until(lambda: not alive(grandchild))
         assert not alive(process)
+
+    play(scene)
+
+
+@pytest.mark.parametrize("turns_of_the_loop", range(1, 6))
+def test_a_program_that_is_given_up_while_it_begins_is_ended_with_what_it_has_begun(
+    turns_of_the_loop: int, tmp_path: Path
+) -> None:
+    """Both hold the pipes open."""
+    told = tmp_path / "grandchild"
+    script = f"sleep 600 & echo $! > {told}.new; mv {told}.new {told}; wait"
+
+    async def begin() -> None:
+        async with running(Program(("/bin/sh", "-c", script)), None):
+            await asyncio.get_running_loop().create_future()
+
+    async def scene() -> None:
+        beginning = asyncio.create_task(begin())
+        for _ in range(turns_of_the_loop):
+            await asyncio.sleep(0)
+        for _ in range(1500):  # the loop may not turn meanwhile
+            if told.exists():
+                break
+            time.sleep(0.01)  # noqa: ASYNC251 — that is why
+        begun = asyncio.get_running_loop().time()
+        beginning.cancel()
+        await asyncio.wait([beginning], timeout=5)
+        assert beginning.done()
+        assert asyncio.get_running_loop().time() - begun < 1.5
+        await until(lambda: not alive(int(told.read_text())))
 
     play(scene)
 

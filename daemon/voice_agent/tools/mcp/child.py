@@ -2,17 +2,21 @@
 
 Should the daemon be killed, the kernel ends the program (PR_SET_PDEATHSIG, set by util-linux's setpriv), and
 what it has begun sees its standard input end. With setpriv before it the event loop does not wait while a
-slow disk brings the program: a fork returns as soon as setpriv runs.
+slow disk brings the program: a fork returns as soon as setpriv runs. It is begun on the event loop's thread,
+as the kernel ends it together with the thread that began it; but not by asyncio, which in Python 3.11 waits
+for ever if it is given up while it begins a program whose pipes somebody else holds open, too.
 """
 
 import asyncio
 import logging
 import os
 import signal
-from asyncio.subprocess import PIPE, Process, SubprocessStreamProtocol
+from asyncio import StreamReader, StreamReaderProtocol, StreamWriter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from subprocess import PIPE, Popen
+from typing import IO
 
 from voice_agent.credentials import Secret
 from voice_agent.tools.mcp.limits import MAX_MESSAGE_BYTES, Lost
@@ -42,30 +46,40 @@ GUARD = (str(SETPRIV), "--pdeathsig", "KILL", "--") if SETPRIV.exists() else ()
 class Child:
     """The running program."""
 
-    def __init__(self, process: Process, transport: asyncio.SubprocessTransport) -> None:
+    def __init__(self, process: Popen[bytes]) -> None:
         self._process = process
-        self._transport = transport
+        self._code: int | None = None
+        self._pipes = [pipe for pipe in (process.stdin, process.stdout, process.stderr) if pipe]
+        self._input: asyncio.WriteTransport | None = None
+        self._outputs: list[asyncio.ReadTransport] = []
+        self.stdout = StreamReader(limit=MAX_MESSAGE_BYTES)
+        """What it writes; no line is longer than ``MAX_MESSAGE_BYTES``."""
+        self._stderr = StreamReader()
         self.complaint = ""
         """The last line on its standard error."""
         self._silent = asyncio.Event()
 
-    @property
-    def stdin(self) -> asyncio.StreamWriter:
+    async def connect(self) -> None:
+        """Take its pipes. Before all else."""
+        loop = asyncio.get_running_loop()
+        stdin, stdout, stderr = self._pipes
+        self._input, protocol = await loop.connect_write_pipe(
+            lambda: StreamReaderProtocol(StreamReader()), stdin
+        )
+        self.stdin = StreamWriter(self._input, protocol, None, loop)
         """What it reads."""
-        assert self._process.stdin is not None  # noqa: S101 — it was begun with pipes
-        return self._process.stdin
+        await self._hear(stdout, self.stdout)
+        await self._hear(stderr, self._stderr)
 
-    @property
-    def stdout(self) -> asyncio.StreamReader:
-        """What it writes; no line is longer than ``MAX_MESSAGE_BYTES``."""
-        assert self._process.stdout is not None  # noqa: S101 — it was begun with pipes
-        return self._process.stdout
+    async def _hear(self, pipe: IO[bytes], reader: StreamReader) -> None:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_read_pipe(lambda: StreamReaderProtocol(reader), pipe)
+        self._outputs.append(transport)
 
     async def listen(self) -> None:
         """Take what it complains of, for as long as it does: a full pipe would stop it."""
-        assert self._process.stderr is not None  # noqa: S101 — it was begun with pipes
         kept = b""  # a line may come in pieces
-        while chunk := await self._process.stderr.read(MAX_STDERR_BYTES):
+        while chunk := await self._stderr.read(MAX_STDERR_BYTES):
             kept = (kept + chunk)[-MAX_STDERR_BYTES:]
             if lines := kept.decode(errors="replace").strip().splitlines():
                 self.complaint = lines[-1][:MAX_COMPLAINT_CHARS]
@@ -78,7 +92,7 @@ class Child:
             return "it closed its standard output"
         with suppress(TimeoutError):  # somebody else may hold it open
             await asyncio.wait_for(self._silent.wait(), LAST_WORDS_S)
-        code = self._process.returncode
+        code = self._code
         how = (
             f"it ended with exit code {code}" if code is None or code >= 0 else f"it ended by signal {-code}"
         )
@@ -87,24 +101,37 @@ class Child:
     async def end(self) -> None:
         """End it and what it has begun: by the end of its input, then politely, then not."""
         try:
-            self.stdin.close()
+            if self._input is not None:
+                self._input.close()
             if not await self._gone(ASKED_S):
                 self._signal(signal.SIGTERM)
                 await self._gone(TOLD_S)
         finally:
-            self._signal(signal.SIGKILL)
-        if not await self._gone(TOLD_S):
+            self._signal(signal.SIGKILL)  # at its end as well: for what it has left behind
+            self._let_go()
+        if await self._gone(TOLD_S):
+            self._process.wait()  # only now its number may become somebody else's
+        else:
             log.warning("a tool server cannot be killed", extra={"pid": self._process.pid})
-        with suppress(PermissionError):  # Python up to 3.12 kills once more
-            self._transport.close()  # a grandchild that escaped may hold the pipes open
+
+    def _let_go(self) -> None:
+        """Of the pipes, as a grandchild that escaped may hold them open."""
+        if self._input is not None and self._input.get_write_buffer_size():
+            self._input.abort()  # what was still to be said
+        for transport in self._outputs:
+            transport.close()
+        taken = len(self._outputs) + (self._input is not None)
+        for pipe in self._pipes[taken:]:  # given up in between
+            pipe.close()
 
     async def _gone(self, limit_s: float) -> bool:
-        """Not ``wait()``: that waits for the pipes, too, which a grandchild may hold open."""
+        """It has ended, and stays to be reaped."""
         due = asyncio.get_running_loop().time() + limit_s
-        while self._process.returncode is None:
+        while (end := _end_of(self._process.pid)) is None:
             if asyncio.get_running_loop().time() >= due:
                 return False
             await asyncio.sleep(LOOK_S)
+        self._code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
         return True
 
     def _signal(self, number: signal.Signals) -> None:
@@ -112,12 +139,17 @@ class Child:
             os.killpg(self._process.pid, number)
 
 
+def _end_of(pid: int) -> os.waitid_result | None:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+
+
 @asynccontextmanager
 async def running(program: Program, key: Secret | None) -> AsyncIterator[Child]:
     """The program, until the block is left. Raises Lost if it cannot be begun."""
-    child = await _begin(program, key)
+    child = Child(_begin(program, key))
     listening = asyncio.create_task(child.listen(), name="tool-server-stderr")
     try:
+        await child.connect()
         yield child
     finally:
         try:
@@ -126,19 +158,17 @@ async def running(program: Program, key: Secret | None) -> AsyncIterator[Child]:
             listening.cancel()
 
 
-async def _begin(program: Program, key: Secret | None) -> Child:
+def _begin(program: Program, key: Secret | None) -> Popen[bytes]:
     environment = {name: os.environ[name] for name in KEPT if name in os.environ} | dict(program.environment)
     if key is not None and program.key_variable:
         environment[program.key_variable] = key.reveal()
-    loop = asyncio.get_running_loop()
     try:
-        transport, protocol = await loop.subprocess_exec(
-            lambda: SubprocessStreamProtocol(limit=MAX_MESSAGE_BYTES, loop=loop),
-            *GUARD,
-            *program.argv,
+        return Popen(  # noqa: S603 - it is for the operator to say what is run
+            [*GUARD, *program.argv],
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
+            bufsize=0,
             cwd=program.directory,
             env=environment,
             start_new_session=True,
@@ -146,4 +176,3 @@ async def _begin(program: Program, key: Secret | None) -> Child:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "NUL in it"
         raise Lost(f"{program.argv[0]} cannot be begun: {reason}") from error
-    return Child(Process(transport, protocol, loop), transport)
