@@ -11,9 +11,11 @@ import msgspec
 import pytest
 
 from voice_agent.agent import Agent
+from voice_agent.audio.devices import Condition, DevicesState, DeviceState
+from voice_agent.backoff import Backoff
 from voice_agent.config import Config
 from voice_agent.config.schema import Provider
-from voice_agent.controls.status import lines
+from voice_agent.controls.status import as_text, lines
 from voice_agent.dialogue import AnswerFailed, FirstSound, ServerFault, Stuck, ToolAnswered
 from voice_agent.errors import Cause, ConnectionLost, Unauthorized
 from voice_agent.reconnect import Retry, Temper
@@ -201,6 +203,39 @@ def test_what_hangs_is_unhealthy_and_what_only_waits_is_not() -> None:
     play(scene)
 
 
+def test_what_is_restarted_already_makes_nothing_unhealthy() -> None:
+    async def fails() -> None:
+        raise OSError("the port is taken")
+
+    async def run() -> None:
+        agent = Agent(NOWHERE, lambda: None)
+        backoff = Backoff(60.0, 60.0)
+        serving = asyncio.create_task(agent.supervisor.restarting("telemetry", fails, backoff))
+        reporter = Reporter(agent, "custom")
+        async with asyncio.timeout(5):
+            while all(each.up for each in reporter.whole().components):
+                await asyncio.sleep(0)
+        assert [each.name for each in reporter.whole().components if not each.up] == ["telemetry"]
+        assert reporter.health()[0] == HTTPStatus.OK
+        serving.cancel()
+        await asyncio.wait([serving])
+
+    asyncio.run(run())
+
+
+def test_what_the_agent_sees_is_in_the_report() -> None:
+    def scene(agent: Agent, reporter: Reporter) -> None:
+        agent.observe(FirstSound(1, 0.8, 0.7))
+        shut = DeviceState(Condition.FAILED, "USB Audio", "it has gone")
+        well = DeviceState(Condition.OPEN, "HDMI")
+        assert agent.ports.devices.on_change is not None
+        agent.ports.devices.on_change(DevicesState(well, shut, 1, 0))
+        assert reporter.whole().conversation.first_audio_s == (0.8,)
+        assert [each.kind for each in reporter.whole().faults] == ["microphone failed"]
+
+    play(scene)
+
+
 def test_the_report_follows_the_session_and_says_when_the_next_attempt_is_due() -> None:
     def scene(agent: Agent, reporter: Reporter) -> None:
         agent.sessions._tell(Lost(ConnectionLost("gone", cause=Cause.DNS), Retry(30.0, Temper.OFFLINE, 1)))
@@ -251,6 +286,12 @@ def test_what_is_wrong_comes_first_and_what_to_do_about_it() -> None:
     assert head.endswith("NOT READY")
     assert (problem, advice) == ("  microphone: absent (unplugged)", "      -> Plug it in")
     assert rest[0] == ""
+
+
+def test_a_name_does_not_command_the_terminal() -> None:
+    device = msgspec.structs.replace(end(), device="\x1b[2JUSB\n")
+    shown = as_text(msgspec.structs.replace(report(), microphone=device))
+    assert "open: ?[2JUSB?" in shown
 
 
 def test_a_daemon_that_is_well_fits_on_a_screen() -> None:

@@ -80,12 +80,7 @@ def _shown(report: "Report", *, as_json: bool) -> str:
         import msgspec
 
         return msgspec.json.encode(report).decode()
-    return "\n".join(_plain(line) for line in lines(report))
-
-
-def _plain(line: str) -> str:
-    """Names and reasons come from devices and servers: nothing of theirs commands the terminal."""
-    return "".join(each if each.isprintable() else "?" for each in line)
+    return as_text(report)
 
 
 def _seconds(text: str) -> float:
@@ -101,6 +96,11 @@ def _seconds(text: str) -> float:
 # --------------------------------------------------------------------------------------- for people
 
 
+def as_text(report: "Report") -> str:
+    """All of it, for a terminal."""
+    return "\n".join(_plain(line) for line in lines(report))
+
+
 def lines(report: "Report") -> Iterator[str]:
     """One screen: the verdict, what is wrong, then everything else."""
     yield f"voice-agent {report.version}: {_verdict(report)}"
@@ -110,6 +110,11 @@ def lines(report: "Report") -> Iterator[str]:
     yield ""
     for name, text in _rows(report):
         yield f"{name:<14}{text}"
+
+
+def _plain(line: str) -> str:
+    """Names and reasons come from devices and servers: nothing of theirs commands the terminal."""
+    return "".join(each if each.isprintable() else "?" for each in line)
 
 
 def _verdict(report: "Report") -> str:
