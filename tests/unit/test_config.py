@@ -269,6 +269,13 @@ def test_a_file_in_another_encoding_is_a_problem_and_a_byte_order_mark_is_none(t
     assert config.load(file).session.instructions == "Привет"
 
 
+def test_tables_without_end_are_a_problem(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("x = " + "{a = " * 900 + "1" + "}" * 900)
+    with pytest.raises(InvalidConfig, match="tables in tables without end"):
+        config.load(file)
+
+
 # -------------------------------------------------------------------------------------- secrets
 
 

@@ -27,7 +27,15 @@ def problems(text: str) -> list[str]:
         (SITE.format(url="https://a b/"), "tools.mcp[0].url: is not a web address"),
         (SITE.format(url="http://example.org/mcp"), "in the clear; use https://, or set insecure = true"),
         (SITE.format(url="https://u:pw@example.org/"), "holds a secret"),
+        (SITE.format(url="https://hunter2@example.org/"), "holds a secret"),
         (SITE.format(url="https://example.org/?api_key=x"), "holds a secret"),
+        (
+            SITE.format(url="https://example.org/") + 'headers = {X = "a\\r\\nY: b"}\n',
+            "headers.X: is no header",
+        ),
+        (PROGRAM + 'environment = {"A=B" = "c"}\n', "tools.mcp[0].environment.A=B: is no variable"),
+        (PROGRAM + 'environment = {A = "\\u0000"}\n', "tools.mcp[0].environment.A: is no variable"),
+        (PROGRAM.replace('files"]', 'files", "\\u0000"]'), "tools.mcp[0].argv[1]: holds a NUL"),
         (PROGRAM + "timeout_s = 0\n", "tools.mcp[0].timeout_s: is 0; set it to a number from 0.5 to 600"),
     ],
 )

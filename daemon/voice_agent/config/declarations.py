@@ -9,18 +9,17 @@ from urllib.parse import parse_qsl
 from voice_agent.addresses import names_this_place, split_url
 from voice_agent.config.declared import CommandTool, FreeTable, HttpTool
 from voice_agent.config.schema import ToolName, Tools
+from voice_agent.config.servers import header_problems, variable_problems
 from voice_agent.config.shapes import join
 from voice_agent.config.tables import Problem
 from voice_agent.credentials import NAMED_WAYS, names_a_secret
 from voice_agent.placeholders import names_in
 from voice_agent.realtime.providers import SERVER_TOOLS
 
-SHELLS = {"sh", "bash", "dash", "zsh", "fish", "python3", "python", "perl", "ruby", "node"}
-RUNS_CODE = {"-c", "-e"}
+_SHELL = re.compile(r"(?:.*/)?(?:sh|bash|dash|zsh|ksh|ash|fish|python|perl|ruby|node)[0-9.]*")
+_RUNS_CODE = re.compile(r"-[A-Za-z]{0,3}[ce]")
 WITHOUT_BODY = ("GET", "DELETE")
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HOST = re.compile(r"[^\s/:@?#\[\]]+|[0-9A-Fa-f:.]+")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def tool_clashes(tools: Tools, reported: Iterable[str]) -> Iterator[Problem]:
@@ -124,7 +123,7 @@ def _http_problems(tool: HttpTool, path: str) -> Iterator[Problem]:
     if tool.method in WITHOUT_BODY or tool.body:
         used = chain(names_in(tool.url), names_in(tool.query), names_in(tool.body))
         yield from _unused(tool.parameters, used, path)
-    yield from _header_problems(tool.headers, join(path, "headers"))
+    yield from header_problems(tool.headers, join(path, "headers"))
     for index, host in enumerate(tool.allow_hosts):
         if not _HOST.fullmatch(host):
             yield Problem(
@@ -164,14 +163,6 @@ def _url_problems(tool: HttpTool, path: str) -> Iterator[Problem]:
         yield Problem(path, f"would ask {host} in the clear", "use https://, or set insecure = true")
 
 
-def _header_problems(headers: Mapping[str, str], path: str) -> Iterator[Problem]:
-    for name, value in headers.items():
-        if not _HEADER.fullmatch(name) or not value.isprintable() or not value.isascii():
-            yield Problem(
-                join(path, name), "is no header", "write a name of letters and hyphens, and plain text"
-            )
-
-
 def _path_fault(path: str) -> str | None:
     """Imported here, as few tools have a path."""
     import jmespath
@@ -193,11 +184,7 @@ def _command_problems(tool: CommandTool, path: str) -> Iterator[Problem]:
         yield from _unused(tool.parameters, names_in(tool.argv), path)
     if not tool.directory.startswith("/"):
         yield Problem(f"{path}.directory", "is not an absolute path", "begin it with /")
-    for name, value in tool.environment.items():
-        if not _VARIABLE.fullmatch(name) or "\0" in value:
-            yield Problem(
-                f"{path}.environment.{name}", "is no variable", "name it with letters, digits and _"
-            )
+    yield from variable_problems(tool.environment, join(path, "environment"))
 
 
 def _argv_problems(argv: tuple[str, ...], path: str) -> Iterator[Problem]:
@@ -208,13 +195,17 @@ def _argv_problems(argv: tuple[str, ...], path: str) -> Iterator[Problem]:
     for index, element in enumerate(argv):
         if "\0" in element:
             yield Problem(f"{path}[{index}]", "holds a NUL character", "delete it")
-        runs_code = index and argv[index - 1] in RUNS_CODE and argv[0].rpartition("/")[2] in SHELLS
-        if runs_code and any(names_in(element)):
+        if any(names_in(element)) and _is_code(argv[:index]):
             yield Problem(
                 f"{path}[{index}]",
                 "would run what the model says as a program",
                 'use "$1" in it, and give {NAME} as an element of its own after it',
             )
+
+
+def _is_code(before: tuple[str, ...]) -> bool:
+    """Whether what comes next is a program for a shell, as after ``env sh -ec``."""
+    return bool(_RUNS_CODE.fullmatch("".join(before[-1:]))) and any(map(_SHELL.fullmatch, before[:-1]))
 
 
 # --------------------------------------------------------------------------------- provider's side

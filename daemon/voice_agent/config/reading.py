@@ -33,6 +33,8 @@ def parse(text: str) -> tuple[Config, list[Problem]]:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         return Config(), [Problem("file", f"is not TOML: {error}", "mend that place; strings need quotes")]
+    except RecursionError:
+        return Config(), [Problem("file", "holds tables in tables without end", "make it flatter")]
     secrets = list(leaks(raw))
     config, faults = read(raw, Config, skip=frozenset(leak.path for leak in secrets))
     reported = {problem.path for problem in (*secrets, *faults)}
