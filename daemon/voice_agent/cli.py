@@ -13,6 +13,7 @@ import signal
 import sys
 from contextlib import AsyncExitStack, redirect_stdout
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 def main(argv: list[str] | None = None) -> int:
     """Run one command; the process's exit code."""
     sys.excepthook = _end_on_bug
+    _say_all()
     words = sys.argv[1:] if argv is None else argv
     # These have a syntax of their own, which is not worth importing for anything else.
     own, rest = (words[:1], words[1:]) if words[:1] in (["demo"], ["doctor"]) else (words, [])
@@ -61,6 +63,13 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     return code
+
+
+def _say_all() -> None:
+    """A name that somebody has said, in a terminal without its letters: better odd than not at all."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _exit_code(error: VoiceAgentError) -> int:

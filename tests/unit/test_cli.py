@@ -173,6 +173,17 @@ def test_help_imports_nothing_heavy() -> None:
     )
 
 
+def test_a_name_that_the_terminal_has_no_letters_for_is_said_all_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "дом.toml"
+    file.write_text('[provider]\nkind = "local"\n')
+    code = (
+        "import sys; from voice_agent import cli; sys.stdout.reconfigure(encoding='ascii', errors='strict')"
+    )
+    done = python(f"{code}\nsys.exit(cli.main(['check', sys.argv[1]]))", str(file))
+    assert (done.returncode, done.stderr) == (os.EX_OK, "")
+    assert r"\u0434\u043e\u043c.toml: no problems" in done.stdout
+
+
 def test_a_bug_ends_with_70_and_its_traceback() -> None:
     done = python("from voice_agent import cli; cli._parser = lambda: 1 / 0; cli.main([])")
     assert done.returncode == os.EX_SOFTWARE

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from voice_agent.cli import main
-from voice_agent.controls.client import Absent, NotRunning, ask_for
+from voice_agent.controls.client import Absent, NotDone, NotRunning, ask_for
 from voice_agent.controls.desk import Called, Desk, Inventory
 from voice_agent.controls.tools import Daemon, Here
 from voice_agent.dialogue import Manners, Reply
@@ -132,6 +132,17 @@ def test_a_call_that_is_not_ours_or_too_long_is_refused(tmp_path: Path, head: st
             return answer
 
     assert f" {status} ".encode() in asyncio.run(scene()).splitlines()[0]
+
+
+def test_arguments_that_are_too_long_are_called_that(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with daemon(tmp_path / "control") as path:
+            with pytest.raises(NotDone, match="64 KiB"):
+                await asyncio.to_thread(
+                    ask_for, Called, "POST", "tools/call?name=echo", path, body=b"x" * 70_000
+                )
+
+    asyncio.run(scene())
 
 
 def test_the_port_of_the_metrics_runs_no_tools_even_where_it_takes_controls() -> None:

@@ -76,6 +76,8 @@ def candidates(environ: Mapping[str, str] = os.environ) -> Iterator[Path]:
 
 
 def _understood(shape: type[T], status: int, body: bytes) -> T:
+    if status == http.client.REQUEST_ENTITY_TOO_LARGE:
+        raise NotDone("that is more than the daemon listens to; a tool takes arguments of up to 64 KiB")
     try:
         if status == http.client.OK:
             return msgspec.json.decode(body, type=shape)
