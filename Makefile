@@ -64,6 +64,11 @@ test-device: $(DEVELOPING) ## Try real sound devices in an emulated arm64 Debian
 	@[ "$$(id -u)" != 0 ] || scripts/system-packages device
 	@$(BIN)/python -m tests.device
 
+.PHONY: test-system
+test-system: $(DEVELOPING) ## Try the unit on a booted Debian 13 (as root, in systemd-nspawn)
+	@[ "$$(id -u)" != 0 ] || scripts/system-packages node
+	@$(BIN)/pytest -q tests/nspawn/scenes.py
+
 .PHONY: bench
 bench: $(DEVELOPING) ## Measure the daemon against floors (bench-out/bench.json)
 	@$(BIN)/python -m tests.bench

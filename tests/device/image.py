@@ -120,7 +120,7 @@ def _fetched(folder: Path) -> list[Path]:
         (folder / part).mkdir(parents=True)
     (folder / "status").touch()
     signed = f"signed-by={KEYRING}"
-    (folder / "sources.list").write_text(f"deb [arch=arm64 {signed}] {_mirror()} {SUITE} main\n")
+    (folder / "sources.list").write_text(f"deb [arch=arm64 {signed}] {mirror()} {SUITE} main\n")
     options = {
         "Dir::Etc::SourceList": folder / "sources.list",
         "Dir::Etc::SourceParts": "/dev/null",
@@ -144,7 +144,7 @@ def _fetched(folder: Path) -> list[Path]:
     return sorted((folder / "cache" / "archives").glob("*.deb"))
 
 
-def _mirror() -> str:
+def mirror() -> str:
     """Where this machine has its Debian from."""
     form = "$(ORIGIN) $(CODENAME) $(REPO_URI)"
     command = ["apt-get", "indextargets", "--format", form, "Created-By: Packages"]
