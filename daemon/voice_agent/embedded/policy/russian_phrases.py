@@ -96,6 +96,7 @@ REASONS = (
     (r"the tool gave no answer in time", "ответа не было слишком долго"),
     (r"\w+ (?:gave no answer within|waited too long for) .*", "ответа не было слишком долго"),
     (r".*\bcancelled\b.*", "это было отменено"),
+    (r"(?:say how long|give either|.+ must be)\b.*", "просьба неполна или непонятна"),
 )
 """Why our own tools fail."""
 
