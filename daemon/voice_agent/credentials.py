@@ -74,34 +74,34 @@ def variable_of(name: str) -> str:
 
 def find_named(name: str, environ: Mapping[str, str] = os.environ) -> Secret:
     """The credential of this name as it is now: tokens are renewed. Raises ConfigError if there is none."""
+    variable = variable_of(name)
+    ways = f"give it as a systemd credential, or in {variable}"
     path = Path(environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), name)
     if path.exists():
-        return _from_file(path, f"credential {name}").secret
-    if (variable := variable_of(name)) in environ:
-        return _checked(environ[variable], variable)
-    raise ConfigError(
-        f"credential {name}", f"there is none; give it as a systemd credential, or in {variable}"
-    )
+        return _from_file(path, f"credential {name}", ways).secret
+    if variable in environ:
+        return _checked(environ[variable], variable, ways)
+    raise ConfigError(f"credential {name}", f"there is none; {ways}")
 
 
-def _from_file(path: Path, source: str) -> Key:
+def _from_file(path: Path, source: str, ways: str = THREE_WAYS) -> Key:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             text = file.read(MAX_KEY_BYTES + 1).decode("ascii")
     except OSError as error:
-        raise ConfigError(source, f"cannot read {path} ({error.strerror}); {THREE_WAYS}") from error
+        raise ConfigError(source, f"cannot read {path} ({error.strerror}); {ways}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(source, f"{path} does not hold a key; write the bare key into it") from error
     warning = f"everybody on this machine can read {path}; chmod o-r it" if mode & stat.S_IROTH else ""
-    return Key(_checked(text, source), source, warning)
+    return Key(_checked(text, source, ways), source, warning)
 
 
-def _checked(text: str, source: str) -> Secret:
+def _checked(text: str, source: str, ways: str = THREE_WAYS) -> Secret:
     """The bare key: it will become an HTTP header, so it is printable ASCII without spaces."""
     key = text.strip()
     if not key:
-        raise ConfigError(source, f"the key is empty; {THREE_WAYS}")
+        raise ConfigError(source, f"the key is empty; {ways}")
     if len(key) > MAX_KEY_BYTES or not re.fullmatch(r"[\x21-\x7e]+", key):
         raise ConfigError(source, "this is not a key; write the bare key: one line, no scheme, no name")
     return Secret(key)

@@ -100,6 +100,14 @@ def test_a_named_credential_that_was_renewed_is_read_anew(tmp_path: Path) -> Non
     assert found == ["old", "new"]
 
 
+def test_a_named_credential_that_is_empty_is_not_taken_for_the_key_of_the_model(tmp_path: Path) -> None:
+    key_file(tmp_path, " ", name="home")
+    for environ in ({"CREDENTIALS_DIRECTORY": str(tmp_path)}, {"VOICE_AGENT_CREDENTIAL_HOME": ""}):
+        with pytest.raises(ConfigError, match=r"the key is empty.*VOICE_AGENT_CREDENTIAL_HOME") as caught:
+            find_named("home", environ)
+        assert CREDENTIAL not in str(caught.value)
+
+
 def test_a_named_credential_that_is_not_there_is_an_error_that_says_where_it_could_be() -> None:
     with pytest.raises(ConfigError, match="VOICE_AGENT_CREDENTIAL_HOME_TOKEN"):
         find_named("home-token", {})

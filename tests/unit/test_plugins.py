@@ -124,6 +124,14 @@ def test_a_broken_plug_in_is_left_out_with_whose_it_is_and_what_to_do(
     assert len(found["a"].tools) == 1, "it is not the others' fault"
 
 
+def test_a_package_that_is_wanted_and_not_installed_is_said_so(site: Path) -> None:
+    package(site, "Kitchen-Tools", GOOD, one="one")
+    found = loaded("kitchen.tools", "kichen-tools")
+    assert set(found) == {"one", "any"}
+    assert found["any"].package == "kichen-tools"
+    assert "is not installed" in found["any"].fault
+
+
 def test_a_plug_in_that_never_finishes_loading_is_left_out(site: Path) -> None:
     package(site, "slow", "import threading; threading.Event().wait()", it="x")
     assert "did not load within 0.05 s" in loaded("slow", limit_s=0.05)["it"].fault

@@ -34,6 +34,9 @@ ALL = "*"
 LOAD_S = 10.0
 """One package may take this long to be imported; slow cards and large libraries need seconds."""
 LONGEST_CALL_S = 600.0
+NOT_THERE = (
+    "is not installed, or has no tools; pip install it beside the daemon, or delete it from tools.plugins"
+)
 MAX_CHARS = 200  # of what a package complains about
 
 T = TypeVar("T")
@@ -90,7 +93,9 @@ async def load(
     if isinstance(points, Fault):
         yield PlugIn("any", "unknown", fault=f"{points.reason}; run pip check where the daemon is installed")
         return
-    wanted = {_normal(name) for name in allowed}
+    wanted = {_normal(name) for name in allowed if name != ALL}
+    for missing in sorted(wanted - {_package(point) for point in points}):
+        yield PlugIn("any", missing, fault=NOT_THERE)
     for point in points:
         package = _package(point)
         if ALL in allowed or package in wanted:
