@@ -4,6 +4,7 @@ import pytest
 
 from voice_agent import config
 from voice_agent.dialogue import Reply
+from voice_agent.tools.mcp.doubts import doubts
 from voice_agent.tools.mcp.settings import Program, ServerSettings, Site, no_key, settings_of
 
 PROGRAM = '[[tools.mcp]]\nname = "files"\nargv = ["/usr/bin/files"]\n'
@@ -88,3 +89,12 @@ def test_the_key_of_a_site_is_looked_for_when_it_is_needed(monkeypatch: pytest.M
     key = found.key()
     assert key is not None
     assert key.reveal() == "later"
+
+
+def test_what_this_machine_lacks_for_a_program_is_a_doubt() -> None:
+    read, _ = config.parse(
+        PROGRAM.replace("/usr/bin/files", "/nonexistent/files") + 'directory = "/nowhere"\n'
+    )
+    told = [doubt for doubt in doubts(read.tools.mcp) if doubt.startswith("MCP server files: ")]
+    assert "/nonexistent/files is no program that can be run here" in told[0]
+    assert "its directory /nowhere does not exist here" in told[1]

@@ -408,7 +408,7 @@ def test_a_program_may_greet() -> None:
         (Program(("/bin/sh", "-c", "printf no >&2; sleep 0.1; echo ' lamp' >&2; exit 3")), "code 3: no lamp"),
         (Program(("/bin/sh", "-c", "exec >&-; sleep 60")), "closed its standard output"),
         (Program(("/nonexistent/house",)), "/nonexistent/house"),
-        (Program(("/bin/true",), directory="/nonexistent"), "cannot be begun"),
+        (Program(("/bin/true",), directory="/nonexistent"), "No such file or directory (/nonexistent)"),
     ],
     ids=["rubbish", "silent", "failing", "mute", "missing", "nowhere"],
 )

@@ -154,7 +154,7 @@ def test_complaints_of_one_that_succeeds_do_not_matter() -> None:
 
 def test_a_program_that_cannot_be_run_is_told() -> None:
     gone = CommandTool(name="probe", description="A probe.", argv=("/nonexistent/lamp",))
-    assert failure(gone) == "probe cannot be run: No such file or directory"
+    assert failure(gone) == "probe cannot be run: No such file or directory (/nonexistent/lamp)"
 
 
 # ------------------------------------------------------------------------------------------- limits

@@ -101,6 +101,8 @@ class _Program:
         except OSError as error:
             who = f" as user {self._wanted.user}" if order.account.uid is not None else ""
             reason = f"{name} cannot be run{who}: {error.strerror}"
+            if isinstance(error, FileNotFoundError):  # the program; or its directory
+                reason += f" ({error.filename})"
         else:
             if said.code == 0:
                 return _answer(said.output)

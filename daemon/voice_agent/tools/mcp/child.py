@@ -174,5 +174,5 @@ def _begin(program: Program, key: Secret | None) -> Popen[bytes]:
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "NUL in it"
+        reason = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) else "NUL in it"
         raise Lost(f"{program.argv[0]} cannot be begun: {reason}") from error

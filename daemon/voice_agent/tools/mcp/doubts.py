@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from voice_agent.config import McpServer
 from voice_agent.errors import ConfigError
@@ -17,6 +18,8 @@ def doubts(servers: Iterable[McpServer]) -> Iterator[str]:
     for server in used:
         if server.argv and not os.access(server.argv[0], os.X_OK):
             yield f"MCP server {server.name}: {server.argv[0]} is no program that can be run here"
+        if server.argv and not Path(server.directory).is_dir():
+            yield f"MCP server {server.name}: its directory {server.directory} does not exist here"
         try:
             settings_of(server).key()
         except ConfigError as error:
