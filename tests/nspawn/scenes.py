@@ -22,6 +22,18 @@ KEY = "/etc/credstore/voice-agent.api-key"
 SECRET = "sk-of-the-node-0123456789"
 NO_KEY_NEEDED = '[provider]\nkind = "custom"\ndialect = "ga"\nurl = "ws://127.0.0.1:8765/v1/realtime"\n'
 KEY_NEEDED = '[provider]\nkind = "openai"\n'
+AGENT = "/opt/voice-agent/bin/voice-agent"
+PROGRAMS = """
+[[tools.command]]
+name = "who_runs"
+description = "Who runs the tools."
+argv = ["/usr/bin/id", "-un"]
+
+[[tools.command]]
+name = "write_down"
+description = "Tries to write where it must not."
+argv = ["/usr/bin/touch", "/etc/written"]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +61,6 @@ def _install(node: Node, wheels: Path) -> None:
     node.write(CONFIG, NO_KEY_NEEDED)
     node.run("systemd-tmpfiles", "--create", "voice-agent.conf")
     node.run("systemctl", "daemon-reload")
-    node.write("/root/script.json", "{}")
 
 
 def _text(name: str) -> str:
@@ -91,6 +102,17 @@ def start(node: Node) -> str:
     return shown(node, "MainPID")
 
 
+def serve(node: Node, script: str) -> None:
+    """A model server that follows this script."""
+    node.write("/root/script.json", script)
+    command = (AGENT, "serve", "--script", "/root/script.json", "--port", "8765")
+    node.run("systemd-run", "--quiet", "--collect", "--unit=model", *command)
+
+
+def until_listening(node: Node) -> None:
+    node.until(lambda: node.ask(AGENT, "tools").returncode == 0, "an answer at the control socket")
+
+
 def until_another(node: Node, before: str, limit_s: float) -> None:
     def lives() -> bool:
         return shown(node, "ActiveState") == "active" and shown(node, "MainPID") not in {"0", before}
@@ -115,14 +137,14 @@ def test_little_is_exposed_by_this_systemds_measure(node: Node) -> None:
 
 def test_files_are_for_those_whom_they_concern(node: Node) -> None:
     start(node)
-    node.until(lambda: node.ask("test", "-S", "/run/voice-agent/control").returncode == 0, "the socket")
+    until_listening(node)
     paths = ("/etc/voice-agent", CONFIG, "/etc/credstore", "/var/lib/voice-agent", "/run/voice-agent")
     found = node.run("stat", "--format=%a %U:%G", *paths, "/run/voice-agent/control").splitlines()
     ours, theirs = "voice-agent:voice-agent", "root:voice-agent"
     assert found[0] == f"750 {theirs}"
     assert found[2:] == ["700 root:root", f"700 {ours}", f"750 {ours}", f"660 {ours}"]
     assert "audio" in node.run("id", "-nG", "voice-agent").split()
-    refused = node.ask("runuser", "-u", "nobody", "--", "/opt/voice-agent/bin/voice-agent", "mute")
+    refused = node.ask("runuser", "-u", "nobody", "--", AGENT, "mute")
     assert refused.returncode != 0
 
 
@@ -154,8 +176,7 @@ def test_it_is_ready_without_network_server_or_sound_and_says_what_is_missing(no
 
 def test_its_status_follows_the_state(node: Node) -> None:
     start(node)
-    serve = ("/opt/voice-agent/bin/voice-agent", "serve", "--script", "/root/script.json", "--port", "8765")
-    node.run("systemd-run", "--quiet", "--collect", "--unit=model", *serve)
+    serve(node, "{}")
     node.until(lambda: shown(node, "StatusText").startswith("in session"), "a session", 40)
     node.run("systemctl", "stop", "model")
     node.until(lambda: shown(node, "StatusText").startswith("no session"), "no session")
@@ -209,6 +230,35 @@ def test_what_people_must_mend_is_said_once_and_waits_for_them(node: Node, confi
     assert shown(node, "NRestarts") == "0"
     node.write(CONFIG, NO_KEY_NEEDED)
     start(node)
+
+
+# ------------------------------------------------------------------------------------------ a bad day
+
+
+def test_a_refused_key_is_no_reason_to_end(node: Node) -> None:
+    node.write(CONFIG, NO_KEY_NEEDED)
+    process = start(node)
+    serve(node, '{"refuse": [401, 401, 401, 401, 401, 401]}')
+    node.until(lambda: "401" in shown(node, "StatusText"), "a status that says so", 60)
+    assert shown(node, "MainPID") == process
+
+
+def test_a_disk_that_cannot_be_written_costs_only_what_would_be_kept(node: Node) -> None:
+    change(node, "ReadOnlyPaths=/var/lib/voice-agent")
+    process = start(node)
+    until_listening(node)
+    node.run(AGENT, "volume", "30")
+    node.until(lambda: "Read-only file system" in journal(node), "a word about the disk")
+    assert shown(node, "MainPID") == process
+
+
+def test_a_tools_program_runs_behind_the_same_fence(node: Node) -> None:
+    node.write(CONFIG, NO_KEY_NEEDED + PROGRAMS)
+    start(node)
+    until_listening(node)
+    assert "voice-agent" in node.run(AGENT, "tools", "call", "who_runs", "{}")
+    refused = node.ask(AGENT, "tools", "call", "write_down", "{}")
+    assert "Read-only file system" in refused.stdout + refused.stderr
 
 
 # ------------------------------------------------------------------------------------------ the key
