@@ -1,6 +1,6 @@
 """A program that speaks the older MCP on its pipes, well or badly, without the SDK: it begins at once.
 
-pipe_server.py [greeting] [silent] [rubbish] [long] [deaf] [stubborn]
+pipe_server.py [greeting] [silent] [rubbish] [long] [deaf] [stubborn] [vague]
 """
 
 import json
@@ -20,6 +20,8 @@ def answer(method: str) -> dict[str, Any] | None:
         case "initialize":
             server = {"name": "pipe", "version": "1"}
             return {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": server}
+        case "tools/list" if "vague" in WAYS:
+            return {"tools": [TOOL, {"name": "what", "inputSchema": {}}]}
         case "tools/list":
             return {"tools": [TOOL]}
         case "tools/call" if "long" in WAYS:

@@ -405,12 +405,13 @@ def test_a_program_may_greet() -> None:
     [
         (pipe("rubbish"), "something that is not MCP"),
         (pipe("silent"), "did not say within 0.6 s"),
+        (pipe("vague"), "its list of tools is no MCP, at tools.1.inputSchema.type: Field required"),
         (Program(("/bin/sh", "-c", "printf no >&2; sleep 0.1; echo ' lamp' >&2; exit 3")), "code 3: no lamp"),
         (Program(("/bin/sh", "-c", "exec >&-; sleep 60")), "closed its standard output"),
         (Program(("/nonexistent/house",)), "/nonexistent/house"),
         (Program(("/bin/true",), directory="/nonexistent"), "No such file or directory (/nonexistent)"),
     ],
-    ids=["rubbish", "silent", "failing", "mute", "missing", "nowhere"],
+    ids=["rubbish", "silent", "vague", "failing", "mute", "missing", "nowhere"],
 )
 def test_the_reason_why_a_program_cannot_be_used_is_told_once(
     place: Program, reason: str, caplog: pytest.LogCaptureFixture

@@ -181,12 +181,20 @@ async def _offers(client: Client) -> list[Offer]:
     found: list[Offer] = []
     cursor: str | None = None
     for _ in range(MAX_PAGES):
-        page = await client.list_tools(cursor=cursor)
+        try:
+            page = await client.list_tools(cursor=cursor)
+        except ValidationError as error:  # the SDK takes all of a list or nothing
+            raise Lost(f"its list of tools is no MCP, at {_first_fault(error)}") from None
         found += map(_offer, page.tools)
         cursor = page.next_cursor
         if cursor is None:
             break
     return found
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
 
 
 def _offer(tool: types.Tool) -> Offer:
