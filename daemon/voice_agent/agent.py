@@ -42,6 +42,7 @@ from voice_agent.assembly import (
     provider_for,
     settings_for,
     spread_for,
+    tool_servers_for,
     toolbox_for,
     unmuting_for,
 )
@@ -78,7 +79,6 @@ from voice_agent.telemetry.recent import Recent
 from voice_agent.telemetry.snapshot import Snapshot
 from voice_agent.telemetry.systemd import ServiceManager
 from voice_agent.tools.base import Toolbox
-from voice_agent.tools.mcp.gathering import keepers_for
 from voice_agent.tools.plugins import furnish
 from voice_agent.wire import connect
 
@@ -118,7 +118,7 @@ class Agent:
         self.clockwork = clockwork_for(config, state)
         self._tools: Toolbox = toolbox_for(config, handle, self.clockwork)
         self._tools.on_change = self._redeclare
-        self._keepers = keepers_for(config.tools.mcp, self._tools.put)
+        self._keepers = tool_servers_for(config, self._tools)
         self._settings: SessionSettings = settings_for(config, ())
         self._group = asyncio.TaskGroup()
         self.counters = Counters(self._tools)

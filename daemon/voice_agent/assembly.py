@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Raw
@@ -26,13 +27,14 @@ from voice_agent.tools.base import Tool, Toolbox
 from voice_agent.tools.clock import clock_tool
 from voice_agent.tools.device import Device, Elsewhere, device_tools
 from voice_agent.tools.plugins import Context
-from voice_agent.tools.programs import program_tool
 from voice_agent.tools.timers import timer_tools
 from voice_agent.tools.volume import volume_tool
 from voice_agent.tools.weather import Home, Units, WeatherService, weather_tool
-from voice_agent.tools.web import web_tool
 from voice_agent.wire import Endpoint
 from voice_agent.wire.resolver import SYSTEM
+
+if TYPE_CHECKING:
+    from voice_agent.tools.mcp.keeper import Keeper
 
 log = logging.getLogger(__name__)
 
@@ -109,10 +111,23 @@ def declared_tools(config: Config) -> Iterator[Tool]:
     """The tools that the operator has declared."""
     for web in config.tools.http:
         if web.enabled:
+            from voice_agent.tools.web import web_tool
+
             yield web_tool(web, SYSTEM)
     for command in config.tools.command:
         if command.enabled:
+            from voice_agent.tools.programs import program_tool
+
             yield program_tool(command)
+
+
+def tool_servers_for(config: Config, box: Toolbox) -> "tuple[Keeper, ...]":
+    """Whoever keeps the configured tool servers connected, and their tools in the box."""
+    if not config.tools.mcp:
+        return ()
+    from voice_agent.tools.mcp.gathering import keepers_for
+
+    return keepers_for(config.tools.mcp, box.put)
 
 
 def passed_tools_for(config: Config, find: Callable[[str], Secret] = find_named) -> tuple[Raw, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from voice_agent.alarms.clockwork import Clockwork
 from voice_agent.audio.devices import Condition, DevicesState, DeviceState
@@ -16,7 +17,9 @@ from voice_agent.supervision import Supervisor, Vital
 from voice_agent.telemetry import snapshot as figures
 from voice_agent.telemetry.counters import Counters
 from voice_agent.tools.base import Toolbox
-from voice_agent.tools.mcp.keeper import Keeper
+
+if TYPE_CHECKING:
+    from voice_agent.tools.mcp.keeper import Keeper
 
 CALLBACK_LIMIT_S = 10.0
 """An open stream without a callback: the keeper of the streams heals it in one second, or hangs itself."""
@@ -79,7 +82,7 @@ class Parts:
     budget: Budget
     supervisor: Supervisor
     tools: Toolbox
-    tool_servers: Sequence[Keeper]
+    tool_servers: "Sequence[Keeper]"
     clockwork: Clockwork
 
 
@@ -192,7 +195,7 @@ def _device(devices: DevicesState, direction: Direction, last_callback: float) -
     )
 
 
-def _tool_server(keeper: Keeper) -> figures.ToolServer:
+def _tool_server(keeper: "Keeper") -> figures.ToolServer:
     now = keeper.state()
     return figures.ToolServer(now.connected, now.connections, now.tools)
 

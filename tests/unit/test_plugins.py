@@ -139,7 +139,7 @@ def test_a_plug_in_that_never_finishes_loading_is_left_out(site: Path) -> None:
 
 def test_packages_that_cannot_even_be_listed_are_said_so(site: Path) -> None:
     package(site, "good", GOOD, a="one")
-    (site / "good-1.0.dist-info" / "entry_points.txt").write_bytes(b"[\xff]")
+    (site / "good-1.0.dist-info" / "entry_points.txt").write_bytes(b"[voice_agent.tools]\n\xff")
     assert "UnicodeDecodeError" in loaded(ALL)["any"].fault
 
 
@@ -156,7 +156,11 @@ def test_the_log_says_which_plug_in_is_missing_and_why(site: Path, caplog: pytes
     assert (there["package"], there["tools"]) == ("good", 1)
 
 
-def test_without_plug_ins_nothing_is_searched_and_nothing_loaded() -> None:
-    program = "import sys, voice_agent.agent; print('importlib.metadata' in sys.modules)"
+def test_without_plug_ins_nothing_is_loaded() -> None:
+    program = "import asyncio, sys, voice_agent.agent"
+    program += "\nfrom voice_agent.tools.plugins import ALL, Context, furnish"
+    program += "\nfrom voice_agent.tools.base import Toolbox"
+    program += "\nasyncio.run(furnish(Toolbox(), (ALL,), Context()))"
+    program += "\nprint('importlib.metadata' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -9,6 +9,7 @@ rights: what it may do is decided by who may install packages here.
 import asyncio
 import logging
 import re
+import sys
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -128,9 +129,20 @@ async def _attempt(work: Callable[[], T], name: str, limit_s: float) -> T | Faul
 
 
 def _found() -> "Sequence[EntryPoint]":
-    from importlib.metadata import entry_points  # of which the daemon has no other need
+    if not any(map(_offers, sys.path)):
+        return ()
+    from importlib.metadata import entry_points  # 1 MB, of which the daemon has no other need
 
     return sorted(entry_points(group=GROUP), key=lambda point: (_package(point), point.name))
+
+
+def _offers(folder: str) -> bool:
+    """Whether a package in a folder of packages may have tools for us: a cheap look."""
+    try:
+        texts = [path.read_bytes() for path in Path(folder).glob("*-info/entry_points.txt")]
+    except OSError:
+        return False
+    return any(GROUP.encode() in text for text in texts)
 
 
 def _package(point: "EntryPoint") -> str:
