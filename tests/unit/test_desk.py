@@ -203,6 +203,14 @@ def test_the_tools_of_a_configuration_are_listed_for_people(
     assert "get_weather" not in listed
 
 
+def test_a_description_does_not_command_the_terminal(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ["[[tools.command]]", 'name = "lamp"', r'description = "A \u001b[31mred\u009b lamp."']
+    with Path(config).open("a") as file:
+        file.write("\n".join([*lines, 'argv = ["/bin/true"]']))
+    assert main(["tools", "--config", config]) == os.EX_OK
+    assert "lamp: A ?[31mred? lamp." in capsys.readouterr().out
+
+
 def test_and_for_programs_with_their_schemas(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tools", "--config", config, "--json"]) == os.EX_OK
     listed = json.loads(capsys.readouterr().out)

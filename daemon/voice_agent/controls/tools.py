@@ -88,7 +88,7 @@ def _list(default: Path, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(msgspec.json.format(msgspec.json.encode(inventory)).decode())
     else:
-        print("\n".join(_lines(inventory.tools, min(get_terminal_size().columns, WIDEST))))
+        print("\n".join(map(_plain, _lines(inventory.tools, min(get_terminal_size().columns, WIDEST)))))
     return os.EX_OK
 
 
@@ -210,6 +210,11 @@ def _lines(tools: "Sequence[Described]", width: int) -> Iterator[str]:
             *([] if tool.cancellable else ["runs on when the user speaks"]),
         ]
         yield from wrap(f"({'; '.join(manners)})", width, initial_indent="    ", subsequent_indent="    ")
+
+
+def _plain(line: str) -> str:
+    """Descriptions come from servers and packages: nothing of theirs commands the terminal."""
+    return "".join(each if each.isprintable() else "?" for each in line)
 
 
 def _parameters(schema: Mapping[str, object], width: int) -> Iterator[str]:
