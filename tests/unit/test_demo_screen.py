@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes.demo_evidence import FACTS, LINES, RATE, ZERO_S, chronicle, evidence
 from voice_agent.demo.expectations import Expectation, judged
-from voice_agent.demo.picture import draw, envelope, fitted, subject
+from voice_agent.demo.picture import called, draw, envelope, fitted, subject
 from voice_agent.demo.recordings import write_recordings
 from voice_agent.demo.screen import Screen, headline
 from voice_agent.demo.summary import Summary, summarised
@@ -133,8 +133,13 @@ def test_the_envelope_takes_missing_samples_for_silence() -> None:
 
 def test_words_are_fitted_into_the_room_there_is() -> None:
     assert fitted("one two three", 10.0) == ["one two three"]
-    assert fitted("one two three four", 0.5, lines=1) == ["one ..."]
     assert len(fitted("word " * 100, 1.0)) == 4
+
+
+def test_a_tool_is_always_named_and_the_rest_if_there_is_room() -> None:
+    assert called("get_weather Paris", "5 ms", 10.0) == "get_weather Paris, 5 ms"
+    assert called("get_weather Paris", "5 ms", 1.5) == "get_weather Paris"
+    assert called("get_weather Paris", "5 ms", 0.1) == "get_weather"
 
 
 def test_a_tool_is_asked_about_the_values_of_its_arguments() -> None:

@@ -136,8 +136,8 @@ class _Sheet:
             took = f"{use.seconds * 1000:.0f} ms" if use.ok and use.seconds is not None else "failed"
             self._axes.plot([x], [y], marker="D", markersize=4.5, color=TOOL)
             room = (limit - x) * self._inches_per_s - 0.2
-            label = "".join(fitted(f"{use.name} {subject(use.arguments)}, {took}", room, lines=1))
-            self._note(x + CLEARANCE / self._inches_per_s, y, label, TOOL)
+            call = f"{use.name} {subject(use.arguments)}".strip()
+            self._note(x + CLEARANCE / self._inches_per_s, y, called(call, took, room), TOOL)
 
     def _latency(self, stopped: float, sounded: float, turn: Turn) -> None:
         y = FIRST_AUDIO_Y
@@ -174,10 +174,18 @@ def envelope(
     return np.clip(stretches.min(axis=1) / loud, -1, 1), np.clip(stretches.max(axis=1) / loud, -1, 1)
 
 
-def fitted(text: str, inches: float, lines: int = LINES) -> Sequence[str]:
-    """``text`` in at most ``lines`` lines of that width; what does not fit is an ellipsis."""
+def fitted(text: str, inches: float) -> Sequence[str]:
+    """``text`` in a few lines of that width; what does not fit is an ellipsis."""
     width = max(int(inches * CHARS_PER_INCH), 6)
-    return wrap(text, width, max_lines=lines, placeholder=" ...")
+    return wrap(text, width, max_lines=LINES, placeholder=" ...")
+
+
+def called(call: str, took: str, inches: float) -> str:
+    """As much of a tool call, and of what it took, as has room in one line: its name has to."""
+    return next(
+        (text for text in (f"{call}, {took}", call) if len(text) <= inches * CHARS_PER_INCH),
+        call.partition(" ")[0],
+    )
 
 
 def subject(arguments: str) -> str:
