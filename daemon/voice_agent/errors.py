@@ -134,3 +134,7 @@ class RemoteProtocolError(SessionError):
 
 class ToolError(VoiceAgentError):
     """A tool could not do its work; the text is meant for the model's ears."""
+
+
+class ToolTimeout(ToolError):
+    """It has waited as long as it may; counted as ``timeout``."""

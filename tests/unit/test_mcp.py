@@ -22,7 +22,7 @@ from voice_agent import cli
 from voice_agent.backoff import Backoff
 from voice_agent.config import McpServer
 from voice_agent.credentials import Secret
-from voice_agent.errors import ConfigError, ToolError
+from voice_agent.errors import ConfigError, ToolError, ToolTimeout
 from voice_agent.tools import mcp
 from voice_agent.tools.base import Arguments, Tool
 from voice_agent.tools.mcp import keeper, session, site
@@ -152,7 +152,7 @@ def test_a_call_that_takes_too_long_is_cancelled_at_the_server(modern: bool) -> 
         there = House(modern=modern)
         async with site_of(there) as url, home(house(Site(url), timeout_s=0.5)) as here:
             await here.until_connected()
-            with pytest.raises(ToolError, match=r"home gave no answer within 0\.5 s"):
+            with pytest.raises(ToolTimeout, match=r"home gave no answer within 0\.5 s"):
                 await here.call("hang")
             await here.until(lambda: there.cancelled == 1)
             assert await here.call("temperature") == {"result": "21 degrees"}

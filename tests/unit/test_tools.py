@@ -14,7 +14,7 @@ import pytest
 
 from voice_agent.dialogue import Manners
 from voice_agent.embedded import Script, ServerOptions, running
-from voice_agent.errors import ToolError
+from voice_agent.errors import ToolError, ToolTimeout
 from voice_agent.tools.answer import MAX_OUTPUT_CHARS, Answer
 from voice_agent.tools.base import Arguments, Tool, Toolbox, text_argument
 from voice_agent.tools.calls import MAX_RUNNING, MAX_STRAYS
@@ -98,6 +98,7 @@ def test_a_callable_object_that_is_asynchronous_is_awaited() -> None:
         (tool(ToolError("\ud800?")), "{}", "x", "failed", "??"),
         (tool(ZeroDivisionError()), "{}", "x", "crashed", "ZeroDivisionError"),
         (tool(TimeoutError()), "{}", "x", "timeout", "waited too long"),
+        (tool(ToolTimeout("the hub is slow")), "{}", "x", "timeout", "the hub is slow"),
         (tool("hang", timeout_s=0.01), "{}", "x", "timeout", "no answer within 0.01 s"),
         (tool("cancelled"), "{}", "x", "crashed", "x was cancelled"),
         (tool(1), "[1]", "x", "invalid", "not a JSON object"),

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from voice_agent.errors import ToolError
+from voice_agent.errors import ToolError, ToolTimeout
 from voice_agent.tools.answer import Answer, answered, failure
 from voice_agent.tools.helper import beside
 from voice_agent.tools.schema import Checker, InvalidArguments
@@ -110,6 +110,8 @@ class Calls:
             raise
         except InvalidArguments as error:
             return failure(str(error), "invalid")
+        except ToolTimeout as error:
+            return failure(str(error), "timeout")
         except ToolError as error:
             return failure(str(error), "failed")
         except TimeoutError:

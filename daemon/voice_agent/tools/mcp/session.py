@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from voice_agent import __version__
 from voice_agent.credentials import Secret
-from voice_agent.errors import ToolError
+from voice_agent.errors import ToolError, ToolTimeout
 from voice_agent.tools.answer import shortened
 from voice_agent.tools.base import Arguments
 from voice_agent.tools.mcp.child import Child
@@ -235,7 +235,7 @@ class _Calls:
         name = self._settings.name
         match error.code:
             case types.REQUEST_TIMEOUT:
-                return ToolError(
+                return ToolTimeout(
                     f"the tool server {name} gave no answer within {self._settings.timeout_s:g} s"
                 )
             case types.CONNECTION_CLOSED:
