@@ -114,7 +114,7 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 # How the keys of the providers look: Yandex API key, IAM and OAuth tokens; OpenAI; Google; JWT (Entra);
-# Azure (32 hexadecimal or 84 mixed digits); a header value pasted whole.
+# Azure (32 hexadecimal or 84 mixed digits); a header value pasted whole; a program's option.
 _SECRET_VALUE = re.compile(
     r"""\bAQVN[\w-]{16,}
       | \bt1\.[\w=-]{16,}
@@ -124,7 +124,8 @@ _SECRET_VALUE = re.compile(
       | \beyJ[\w-]{10,}\.[\w-]{10,}
       | ^[0-9a-fA-F]{32}$
       | ^[A-Za-z0-9]{80,}$
-      | \b(?i:Bearer|Basic|Api-Key)\s+(?=\S*\d)[\w.~+/=-]{12,}""",
+      | \b(?i:Bearer|Basic|Api-Key)\s+(?=\S*\d)[\w.~+/=-]{12,}
+      | ^--?(?i:(?:[\w-]*[_-])?(?:api[_-]?key|token|secret|password|passwd))=(?![{/])\S""",
     re.VERBOSE,
 )
 

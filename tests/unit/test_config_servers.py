@@ -29,6 +29,7 @@ def problems(text: str) -> list[str]:
         (SITE.format(url="http://example.org/mcp"), "in the clear; use https://, or set insecure = true"),
         (SITE.format(url="https://u:pw@example.org/"), "holds a secret"),
         (SITE.format(url="https://hunter2@example.org/"), "holds a secret"),
+        (PROGRAM.replace('files"]', 'files", "--api-token=hunter2"]'), "tools.mcp[0].argv: holds a secret"),
         (SITE.format(url="https://example.org/?api_key=x"), "holds a secret"),
         (
             SITE.format(url="https://example.org/") + 'headers = {X = "a\\r\\nY: b"}\n',

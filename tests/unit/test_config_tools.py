@@ -53,6 +53,7 @@ def problems(text: str) -> dict[str, str]:
         http('key_from = "home-token"', 'key_header = "X-Api-Key"', 'key_scheme = ""'),
         command(),
         command('stdin = "json"', argv='["/bin/cat"]'),
+        command(argv='["/bin/x", "--token={room}", "--token=/run/token", "--key=n", "--token-file=t"]'),
         command(argv='["/bin/sh", "-c", "echo $1", "sh", "{room}"]'),
         http() + command().replace("lamp", "lamp2") + command("enabled = false").replace("lamp", "probe"),
         '[tools]\nenabled = ["get_time"]\n' + command().replace('"lamp"', '"get_weather"'),

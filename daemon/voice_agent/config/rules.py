@@ -78,7 +78,7 @@ def clashes(config: Config, reported: set[str]) -> Iterator[Problem]:
     for name in ("geocoding_url", "forecast_url"):
         if split_url(getattr(config.tools.weather, name), "http", "https") is None:
             yield Problem(f"tools.weather.{name}", "is not a web address", "write https://host/path")
-    yield from server_clashes(config.tools.mcp)
+    yield from server_clashes(config.tools.mcp, reported)
     yield from tool_clashes(config.tools, reported)
     if config.reconnect.first_s > config.reconnect.cap_s:
         yield Problem("reconnect.first_s", "is above reconnect.cap_s", "make it smaller")

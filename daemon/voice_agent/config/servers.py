@@ -1,7 +1,7 @@
 """The rules for MCP servers that no single setting can state, and for what all declared tools have."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from urllib.parse import parse_qsl
 
 from voice_agent.addresses import names_this_place, split_url
@@ -14,14 +14,15 @@ _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def server_clashes(servers: Sequence[McpServer]) -> Iterator[Problem]:
-    """What is wrong with ``[[tools.mcp]]``, each and together."""
+def server_clashes(servers: Sequence[McpServer], reported: Collection[str]) -> Iterator[Problem]:
+    """What is wrong with ``[[tools.mcp]]``, but for settings that are faulty in themselves (``reported``)."""
     names = [server.name for server in servers]
     for index, server in enumerate(servers):
         path = f"tools.mcp[{index}]"
         if server.name in names[:index]:
             yield Problem(f"{path}.name", f'"{server.name}" is taken', "give each server a name of its own")
-        if bool(server.argv) == bool(server.url):
+        judged = {f"{path}.argv", f"{path}.url"} & set(reported)
+        if bool(server.argv) == bool(server.url) and not judged:
             what = "has both argv and url" if server.url else "has neither argv nor url"
             yield Problem(path, what, "a program has argv, a site has url")
         yield from _program_problems(server, path)
