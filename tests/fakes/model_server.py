@@ -48,7 +48,10 @@ class Plan:
 
 
 class ModelServer:
-    """``towards_client`` and ``towards_server`` are the network: events sent and not yet delivered."""
+    """``towards_client`` and ``towards_server`` are the network: events sent and not yet delivered.
+
+    ``secretly_busy``: so many requests are refused for a reason that the client cannot see.
+    """
 
     def __init__(self, write_answer: Callable[[str], deque[ServerEvent]], *, interrupts: bool) -> None:
         self._write_answer = write_answer
@@ -65,6 +68,7 @@ class ModelServer:
         self.calls: set[str] = set()
         self.told: list[Item] = []
         self.refuses_updates = False
+        self.secretly_busy = 0
         self._count = 0
         self._utterances = 0
 
@@ -109,7 +113,8 @@ class ModelServer:
         """One client event arrives and is obeyed."""
         match self.towards_server.popleft():
             case CreateResponse(event_id=event_id):
-                if self.active:
+                if self.active or self.secretly_busy:
+                    self.secretly_busy = max(self.secretly_busy - 1, 0)
                     code = "conversation_already_has_active_response"
                     self._emit(ServerError(error=ErrorDetail(code=code, event_id=str(event_id))))
                 else:

@@ -195,7 +195,8 @@ class Observer:
     def begins(self, response_id: str, *, stale: bool) -> None:
         """A response has begun. ``stale``: the core has cancelled it at once."""
         line = self.line
-        assert stale or not line.hushed or line.expecting, "the user has asked for silence"
+        wanted = line.expecting or line.requests.get(line.outstanding) == self.epoch
+        assert stale or wanted or not line.hushed, "the user has asked for silence"
         assert not stale or line.hushed or line.hears_user, "it was for this turn"
         assert stale or not (line.hears_user and line.outstanding), "it is for an older turn"
         line.batches[response_id] = Batch(-1 if stale else self.epoch)

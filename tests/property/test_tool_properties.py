@@ -41,13 +41,15 @@ CALLS = st.integers(-4, -1)
 """The tools of an example, by number: few, so that calls of the same one meet."""
 CROWD = st.lists(CALLS, min_size=9, max_size=11)
 BATCHES = st.one_of(*[st.lists(CALLS, min_size=1, max_size=3)] * 4, CROWD)
+SAME: list[list[Outcome]] = [[], ["cancelled"] * 3, ["failed"]]
 ENDS = st.sampled_from(["completed"] * 6 + ["incomplete", "failed", "cancelled"])
 OUTCOMES: st.SearchStrategy[Outcome] = st.sampled_from(
     ["ok", "ok", "ok", "ok", "failed", "crashed", "timeout", "unknown", "invalid", "cancelled"]
 )
-RARE = ["nothing", "speech", "question", "button", "drop", "tools", "time", "batch"]
-EVENTS = [*RARE, "rival", "rival", "rival"]
+EVENTS = ["speech", "question", "button", "drop", "drop", "tools", "time", "batch", "rival", "rivals", "busy"]
 STAGES = 6
+GAPS = st.sampled_from([*range(STAGES + 1), 3, 4, 4, STAGES])
+"""Mostly around the request, and at the end."""
 OK: list[Outcome] = ["ok"] * MOST
 HANGS_MS = 7_500
 """Longer than a call of two seconds is waited for."""
@@ -84,6 +86,7 @@ class Tools(ToolTalk, RuleBasedStateMachine):
             self.server.transcribe(self.utterance, "Do it")
 
     @rule()
+    @precondition(lambda self: self.line.batches)
     def somebody_presses_a_button(self) -> None:
         self.observer.before_silence()
         commands = self.dialogue.hush(self.speaker.moment())
@@ -107,12 +110,10 @@ class Tools(ToolTalk, RuleBasedStateMachine):
         calls=BATCHES,
         asked=st.booleans(),
         end=ENDS,
-        outcomes=st.lists(OUTCOMES, min_size=1, max_size=3),
-        quick=st.booleans(),
-        gap=st.integers(0, STAGES),
-        event=st.sampled_from(EVENTS),
+        outcomes=st.lists(OUTCOMES, max_size=3) | st.sampled_from(SAME),
+        pace=st.sampled_from(["quick", "usual", "usual", "slow"]),
+        events=st.dictionaries(GAPS, st.sampled_from(EVENTS), max_size=2),
     )
-    @precondition(lambda self: self.server.active is None and not self.user_speaks)
     def something_happens_to_a_batch(
         self,
         says: bool,
@@ -120,33 +121,32 @@ class Tools(ToolTalk, RuleBasedStateMachine):
         asked: bool,
         end: str,
         outcomes: list[Outcome],
-        quick: bool,
-        gap: int,
-        event: str,
+        pace: str,
+        events: dict[int, str],
     ) -> None:
-        """The shortest way through all that a batch goes through, with an event in one of its gaps.
+        """The shortest way through all that a batch goes through, with events in its gaps.
 
-        ``asked``: the user wants it. ``quick``: the tools have finished before the response has.
+        ``asked``: the user wants it. ``pace``: quick tools have finished before the response has.
         """
         self.plans.appendleft([*([RATE // 8] if says else []), *calls])
-        finish = [partial(self.server_ends, end), partial(self.tools_end, outcomes)]
+        finish = [partial(self.server_ends, end)]
+        if pace != "slow":
+            finish.insert(pace != "quick", partial(self.tools_end, outcomes))
         stages: list[Callable[[], None]] = [
             self.user_asks if asked else self.nobody_asks,
             self.server_calls,
-            *(finish[::-1] if quick else finish),
+            *finish,
             self.network_catches_up,
             partial(self.server_ends, "completed"),
         ]
         for index, stage in enumerate(stages):
-            if index == gap:
-                self.happens(event)
+            self.happens(events.get(index, ""))
             stage()
             if index not in (2, 3):  # what is asked for then may be overtaken
                 self.network_catches_up()
             else:
                 self.client_catches_up()
-        if gap == STAGES:
-            self.happens(event)
+        self.happens(events.get(STAGES, ""))
 
     def user_asks(self) -> None:
         if not self.user_speaks:
@@ -168,7 +168,7 @@ class Tools(ToolTalk, RuleBasedStateMachine):
     def tools_end(self, outcomes: list[Outcome]) -> None:
         for outcome in [*outcomes, *OK]:
             if running := self.running():
-                self.end_tool(running[0], outcome)
+                self.end_tool(running[-1], outcome)
 
     def happens(self, event: str) -> None:
         match event:
@@ -178,9 +178,6 @@ class Tools(ToolTalk, RuleBasedStateMachine):
                 self.user_asks()
             case "button":
                 self.somebody_presses_a_button()
-            case "rival":
-                self.nobody_asks()
-                self.network_catches_up()
             case "drop":
                 self.lose(0.0, early=True)
             case "tools":
@@ -191,7 +188,22 @@ class Tools(ToolTalk, RuleBasedStateMachine):
                 self.plans.appendleft([-1])
                 self.nobody_asks()
                 self.server_ends("completed")
+            case "rival" | "rivals" | "busy":
+                self.request_is_refused(event)
         self.client_catches_up()
+
+    def request_is_refused(self, event: str) -> None:
+        """If there is one on its way: for a response that can be seen, the second of two, or none."""
+        if event == "busy":
+            self.server.secretly_busy = 2
+        else:
+            self.nobody_asks()
+        if event == "rivals":
+            self.client_catches_up()
+            self.server_ends("completed")
+            self.nobody_asks()
+            self.client_catches_up()
+        self.network_catches_up()
 
     @rule(count=st.integers(1, 5))
     @precondition(lambda self: self.server.towards_server)
@@ -237,10 +249,12 @@ class Tools(ToolTalk, RuleBasedStateMachine):
         assert len(self.unfinished()) == unfinished - 1, "what came of it takes the place of the note"
 
     @rule(ms=st.one_of(*[st.integers(1, 1500)] * 4, st.just(HANGS_MS)))
+    @precondition(lambda self: self.dialogue.deadline or self.user_speaks or self.server.towards_client)
     def time_passes(self, ms: int) -> None:
         self.wait(ms / 1000)
 
     @rule(offline_ms=st.integers(0, 3000), early=st.booleans())
+    @precondition(lambda self: self.line.batches)
     def connection_is_lost(self, offline_ms: int, early: bool) -> None:
         self.lose(offline_ms / 1000, early=early)
 
