@@ -74,6 +74,7 @@ class _Sheet:
         self._recording = recording
         self._seconds = seconds
         self._inches_per_s = inches_per_s
+        self._labelled = {TOOLS_Y: 0.0, SECOND_TOOL_Y: 0.0}  # each row of tools, and up to where
         self._frame()
         points = int(seconds * inches_per_s * DPI)
         for samples, y, colour in ((recording.user, USER_Y, USER), (recording.agent, AGENT_Y, AGENT)):
@@ -129,15 +130,17 @@ class _Sheet:
         )
 
     def _tools(self, turn: Turn, after: Turn | None) -> None:
-        """Labels may reach to where the next turn's tools can stand at the earliest."""
+        """Labels may reach to where the next turn's tools can stand at the earliest; names may go beyond."""
         limit = self._at(after.stopped_s) if after and after.stopped_s else self._seconds
-        for y, use in zip((TOOLS_Y, SECOND_TOOL_Y), turn.tools, strict=False):
+        for use in turn.tools:
             x = self._at(use.called_s)
+            y = min(self._labelled, key=lambda row: max(self._labelled[row] - x, 0.0))
             took = f"{use.seconds * 1000:.0f} ms" if use.ok and use.seconds is not None else "failed"
-            self._axes.plot([x], [y], marker="D", markersize=4.5, color=TOOL)
-            room = (limit - x) * self._inches_per_s - 0.2
             call = f"{use.name} {subject(use.arguments)}".strip()
-            self._note(x + CLEARANCE / self._inches_per_s, y, called(call, took, room), TOOL)
+            label = called(call, took, (limit - x) * self._inches_per_s - 0.2)
+            self._axes.plot([x], [y], marker="D", markersize=4.5, color=TOOL)
+            self._note(x + CLEARANCE / self._inches_per_s, y, label, TOOL)
+            self._labelled[y] = x + (len(label) / CHARS_PER_INCH + 0.3) / self._inches_per_s
 
     def _latency(self, stopped: float, sounded: float, turn: Turn) -> None:
         y = FIRST_AUDIO_Y
@@ -145,9 +148,9 @@ class _Sheet:
         self._note(sounded, y, f"{(turn.first_audio_s or 0) * 1000:.0f} ms", INK)
 
     def _note(self, at: float, y: float, text: str, colour: str) -> None:
-        """One line to the right of a mark."""
+        """One line to the right of a mark; the picture makes room for one at its edge."""
         x = at + CLEARANCE / self._inches_per_s
-        self._axes.text(x, y, text, color=colour, fontsize=FONT, va="center", clip_on=True)
+        self._axes.text(x, y, text, color=colour, fontsize=FONT, va="center", clip_on=False)
 
     def _cut(self, at: float, turn: Turn, numbers: Measured) -> None:
         self._axes.plot([at, at], [AGENT_Y - LANE, TOP], color=CUT, linewidth=1.4, zorder=5)
