@@ -125,6 +125,9 @@ def test_the_tool_is_not_called_with_wrong_arguments() -> None:
         ({"type": "object", "properties": {"a": {"type": "integr"}}}, "properties.a.type: 'integr'"),
         ({"type": "object", "properties": {"a": {"pattern": "("}}}, "properties.a.pattern"),
         ({"type": "object", "properties": {"a": {"$ref": "#/$defs/n"}}}, "$ref: '#/$defs/n' leads nowhere"),
+        ({"type": "object", "$ref": "#"}, "$ref: '#' leads nowhere"),
+        ({"type": "object", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}, "nowhere"),
+        ({"type": "object", "$defs": {"a": {"items": {"$ref": "#/$defs/a"}}}}, None),
         ({"type": "object", "default": object()}, "is no JSON"),
     ],
 )

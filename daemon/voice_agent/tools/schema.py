@@ -26,6 +26,8 @@ MAX_MISTAKES = 3
 MAX_MISTAKE_CHARS = 120
 MAX_REASON_CHARS = 200
 MAX_VALUE_CHARS = 40
+MAX_STEPS = 20
+"""From one ``$ref`` to the next."""
 
 NAMES = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 """What stands in these are names, and keywords only below them."""
@@ -152,7 +154,7 @@ def _kind(schema: object) -> _Kind:
 
 
 def _dangling(schema: Mapping[str, object]) -> str | None:
-    """The first ``$ref`` that leads nowhere."""
+    """The first ``$ref`` that leads nowhere, or only to others, in a circle."""
     from referencing import Registry
     from referencing.exceptions import Unresolvable
     from referencing.jsonschema import DRAFT202012
@@ -160,8 +162,15 @@ def _dangling(schema: Mapping[str, object]) -> str | None:
     root = DRAFT202012.create_resource(schema)
     resolver = Registry().with_resource("", root).resolver()
     for reference in _references(schema):
+        following: object = reference
         try:
-            resolver.lookup(reference)
+            for _ in range(MAX_STEPS):
+                if not isinstance(following, str):
+                    break
+                found: object = resolver.lookup(following).contents
+                following = found.get("$ref") if isinstance(found, Mapping) else None
+            else:
+                return reference
         except Unresolvable:
             return reference
     return None
