@@ -18,6 +18,7 @@ of his own (``tests/fakes/tool_observer.py``), and holds the core to them:
 
 from collections import Counter
 from collections.abc import Callable
+from copy import deepcopy
 from functools import partial
 
 from hypothesis import HealthCheck, settings
@@ -146,7 +147,13 @@ class Tools(ToolTalk, RuleBasedStateMachine):
                 self.network_catches_up()
             else:
                 self.client_catches_up()
+        self.it_is_known_what_is_owed()
         self.happens(events.get(STAGES, ""))
+
+    def it_is_known_what_is_owed(self) -> None:
+        """What would be handed on if the connection were lost now."""
+        carried = deepcopy(self.dialogue).leave(self.speaker.moment())
+        self.observer.check_left(carried, self.dialogue.state)
 
     def user_asks(self) -> None:
         if not self.user_speaks:
