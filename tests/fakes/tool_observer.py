@@ -144,7 +144,8 @@ class Observer:
                 self.new_epoch()
                 line.hears_user, line.expecting, line.resent = True, False, False
             case SpeechStopped():
-                line.hears_user, line.expecting, line.question = False, True, True
+                line.hears_user, line.expecting = False, True
+                line.question = not line.hushed  # else the button came after all that he said
             case OutputItemDone(item=item, response_id=batch) if item.type == "function_call":
                 self.makes(item, batch)
             case ResponseDone(response=info):
