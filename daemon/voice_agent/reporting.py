@@ -1,6 +1,6 @@
 """How the daemon is, asked over HTTP: would a restart help, can it converse, and everything else."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from time import monotonic
 from typing import Protocol
@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from voice_agent import __version__
-from voice_agent.audio.devices import DevicesState
+from voice_agent.audio.devices import DeviceState
 from voice_agent.controls.panel import Controls
 from voice_agent.herald import Herald
 from voice_agent.ports import Ports
@@ -19,6 +19,9 @@ from voice_agent.telemetry.http import Page
 from voice_agent.telemetry.recent import Recent
 from voice_agent.telemetry.report import Report
 from voice_agent.telemetry.snapshot import Device, Snapshot
+
+LEVEL_S = 1.0
+"""What a device brought or took longer ago is not its level now."""
 
 
 class Parts(Protocol):
@@ -85,7 +88,7 @@ class Reporter:
         """How everything is now."""
         parts, now = self._parts, self._parts.snapshot()
         watched = parts.supervisor.statistics()
-        ends = _ends(parts.ports.devices.state(), now)
+        ends = _ends(parts.ports, now)
         muted, connection = parts.controls.muted, parts.herald.connection
         problems = report.problems(now.state, connection, ends, watched.hanging, muted=muted)
         servers = now.tool_servers.items()
@@ -142,10 +145,13 @@ class Reporter:
         )
 
 
-def _ends(devices: DevicesState, now: Snapshot) -> dict[str, report.End]:
-    def end(direction: str) -> report.End:
-        state = devices.input if direction == "input" else devices.output
+def _ends(ports: Ports, now: Snapshot) -> dict[str, report.End]:
+    devices = ports.devices.state()
+
+    def end(direction: str, state: DeviceState, level_db: Callable[[], float]) -> report.End:
         figures = now.devices.get(direction, Device())
+        age_s = figures.callback_age_s
+        moves = figures.is_open and age_s is not None and age_s < LEVEL_S
         return report.End(
             device=state.device,
             condition=state.condition.value,
@@ -153,12 +159,16 @@ def _ends(devices: DevicesState, now: Snapshot) -> dict[str, report.End]:
             rate_hz=state.rate or None,
             channels=state.channels or None,
             resampled=state.resampled,
-            callback_age_s=_known(figures.callback_age_s),
+            callback_age_s=_known(age_s),
             xruns=figures.xruns,
             restarts=sum(figures.restarts.values()),
+            level_db=round(level_db(), 1) if moves else None,
         )
 
-    return {"microphone": end("input"), "loudspeaker": end("output")}
+    return {
+        "microphone": end("input", devices.input, ports.ear.level_db),
+        "loudspeaker": end("output", devices.output, ports.speaker.level_db),
+    }
 
 
 def _allowance(now: Snapshot) -> report.Allowance:

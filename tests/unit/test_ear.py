@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Iterator
+from math import log10
 
 import numpy as np
+import pytest
 
 from voice_agent.audio.ear import Chunk, Ear, Reader
 from voice_agent.audio.microphone import Microphone
@@ -482,3 +484,14 @@ def test_another_rate_drops_what_is_withheld_without_calling_it_a_loss() -> None
     room.ear.use(Microphone(2 * RATE))
     assert room.ear.statistics().lost == 0
     assert room.ear.withheld == {Withheld.QUIET: 60}
+
+
+def test_the_level_is_the_peak_of_the_last_second_that_was_heard() -> None:
+    room = Room(keep_s=5, capacity_s=3)
+    assert room.ear.level_db() == pytest.approx(-90.3, abs=0.01)
+    room.said = 16_000
+    hear(room, 2 * FRAME)
+    assert room.ear.level_db() == pytest.approx(20 * log10(16_039 / 32_768), abs=0.01)
+    room.said = 100
+    hear(room, RATE)
+    assert room.ear.level_db() == pytest.approx(20 * log10(1_099 / 32_768), abs=0.05)

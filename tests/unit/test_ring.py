@@ -87,3 +87,14 @@ def test_audio_written_after_a_flush_is_delivered_first() -> None:
     ring.write(samples(7, 8))
     out = silent_samples(8)
     assert out[: ring.read_into(out)].tolist() == [7, 8]
+
+
+def test_what_was_played_can_be_looked_at_until_it_is_overwritten() -> None:
+    ring = SampleRing(4)
+    ring.write(samples(1, 2, 3))
+    ring.read_into(samples(0, 0, 0))
+    ring.write(samples(4, 5))
+    assert [list(part) for part in ring.past(1, 4)] == [[2, 3, 4], [5]]
+    assert [list(part) for part in ring.past(0, 3)] == [[2, 3], []]
+    assert [list(part) for part in ring.past(3, 9)] == [[4], [5]]
+    assert [list(part) for part in ring.past(7, 2)] == [[], []]

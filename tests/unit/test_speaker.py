@@ -557,3 +557,22 @@ def test_when_it_last_sounded_is_known() -> None:
     for _ in range(3):
         clock.block(speaker)
     assert speaker.sounding_at == sounded_at
+
+
+def test_the_level_is_the_peak_of_what_was_played_in_the_last_second_at_the_volume() -> None:
+    speaker = make()
+    assert speaker.level_db() == pytest.approx(-90.3, abs=0.01)
+    speaker.play(tone(20, -16_384) + tone(20, 8_192), starts=True)
+    assert speaker.level_db() == pytest.approx(-90.3, abs=0.01), "none of it was played yet"
+    block(speaker)
+    assert speaker.level_db() == pytest.approx(-6.02, abs=0.01)
+    speaker.set_volume(0.5)
+    assert speaker.level_db() == pytest.approx(-12.04, abs=0.01)
+    block(speaker, 1000)
+    assert speaker.level_db() == pytest.approx(-12.04, abs=0.01), "its end is within the second"
+    block(speaker, 1000)
+    assert speaker.level_db() == pytest.approx(-90.3, abs=0.01)
+    speaker.set_volume(0)
+    speaker.play(tone(20, 16_384), starts=True)
+    block(speaker)
+    assert speaker.level_db() == pytest.approx(-90.3, abs=0.01)

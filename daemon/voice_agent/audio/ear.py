@@ -21,11 +21,12 @@ Everything in this file runs on, and is written by, the event loop.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from voice_agent.audio.microphone import Microphone
+from voice_agent.audio.pcm import Samples, level_db, samples_in
 from voice_agent.audio.stretches import Stretches
 from voice_agent.audio.valve import Flow, Heard, Open, Shut, Verdict, Withheld
 from voice_agent.formats import BYTES_PER_SAMPLE, FRAME_MS, frame_bytes, ms_to_samples
@@ -150,6 +151,10 @@ class Ear:
     def has_more(self) -> bool:
         """Whether ``take`` would give something."""
         return self._next < len(self._frames)
+
+    def level_db(self) -> float:
+        """The peak of the second captured last, dBFS, as the server would get it: less echo."""
+        return level_db(self._last(self.rate))
 
     @property
     def rate(self) -> int:
@@ -353,6 +358,13 @@ class Ear:
     def _begins(self) -> int:
         """Where the first frame not taken begins, or will."""
         return self._frames[self._next].chunk.position if self.has_more else self._now
+
+    def _last(self, count: int) -> Iterator[Samples]:
+        """The newest ``count`` samples in the line, backwards by frames."""
+        for kept in reversed(self._frames):
+            if kept.chunk.end <= self._now - count:
+                return
+            yield samples_in(kept.chunk.pcm)
 
     def _take_one(self) -> Chunk:
         kept = self._frames[self._next]

@@ -5,12 +5,22 @@ copies that in half the time, and the daemon is 12 MB smaller and a sixth of a s
 """
 
 from array import array
-from math import gcd
+from collections.abc import Iterable
+from math import gcd, log10
 
 from voice_agent.formats import BYTES_PER_SAMPLE
 
 Samples = memoryview
 """PCM16, mono, as integers (format ``h``): little-endian like the wire, as all machines are that run this."""
+
+FULL_SCALE = 32_768
+LOOK_EVERY = 3  # samples: a third of the work, and a voice's peaks are as high within a decibel
+
+
+def level_db(parts: Iterable[Samples], gain: float = 1.0) -> float:
+    """The peak of all of it at ``gain``, in dBFS, for a meter; silence is the lowest there is, -90.3."""
+    peak = max((max(map(abs, part[::LOOK_EVERY])) for part in parts if len(part)), default=0)
+    return 20 * log10(min(max(peak * gain, 1.0) / FULL_SCALE, 1.0))
 
 
 def samples_in(pcm: bytes) -> Samples:

@@ -28,7 +28,7 @@ Everything in this file is written by the callback alone, but for ``seams``, ``h
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic
 
 from voice_agent.audio.edge import PA_OUTPUT_UNDERFLOW, Edge
@@ -85,6 +85,15 @@ class Playout(Edge):
             if start <= at:
                 return position + min(count, at - start)
         return 0
+
+    def given(self, last: int) -> Iterator[tuple[int, int]]:
+        """Position and count of content among the ``last`` samples given to the device. For the loop."""
+        since, marked = self._emitted - last, self._marked
+        for index in range(marked - 1, max(marked - MARKS, 0) - 1, -1):
+            start, position, count = self._marks[index % MARKS]
+            if start < since:
+                return
+            yield position, count
 
     def interrupted(self) -> None:
         """Say that the next block will not be heard right after the last one. Only while no callback runs."""

@@ -68,6 +68,14 @@ class SampleRing:
         """Give up everything written so far that has not been read."""
         self.floor = self.written
 
+    def past(self, position: int, count: int) -> tuple[Samples, Samples]:
+        """What was written there and is not overwritten yet, in two parts, not copied."""
+        end = min(position + count, self.written)
+        position = max(position, self.written - self.capacity)
+        count, at = max(0, end - position), position % self.capacity
+        first = min(count, self.capacity - at)
+        return self._samples[at : at + first], self._samples[: count - first]
+
     # ------------------------------------------------------------------------------------ consumer
 
     def read_into(self, out: Samples) -> int:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from voice_agent.audio.edge import Callback
 from voice_agent.audio.gain import db_to_gain, steps
 from voice_agent.audio.jitter import Jitter
-from voice_agent.audio.pcm import Samples, samples_in
+from voice_agent.audio.pcm import Samples, level_db, samples_in
 from voice_agent.audio.playout import Playout
 from voice_agent.audio.ring import SampleRing
 from voice_agent.formats import ms_to_samples
@@ -224,6 +224,12 @@ class Speaker:
     def sounding_at(self) -> float:
         """When anything but silence was last given to the device, in monotonic seconds; zero: never."""
         return self._playout.sounding_at
+
+    def level_db(self) -> float:
+        """The peak of what was given to the device in the last second, dBFS, at the present volume."""
+        spans = self._playout.given(self.rate)
+        parts = (part for position, count in spans for part in self._ring.past(position, count))
+        return level_db(parts, self._volume * db_to_gain(-self._duck_db))
 
     # ------------------------------------------------------------------------------- where it stands
 

@@ -57,6 +57,10 @@ class End(Struct, frozen=True):
     callback_age_s: Annotated[float | None, Meta(description="Since it last brought or took sound")]
     xruns: Annotated[int, Meta(description="Overruns or underruns that the device reported")]
     restarts: Annotated[int, Meta(description="How often its stream was closed after it had been open")]
+    level_db: Annotated[
+        float | None,
+        Meta(description="Peak of its last second, dBFS; -90.3 is silence, null: it is not open"),
+    ] = None
 
 
 class Settings(Struct, frozen=True):
