@@ -95,7 +95,7 @@ def _run(arguments: argparse.Namespace) -> int:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # the button, which may be pressed before anybody listens
     import faulthandler
 
-    from voice_agent import agent, config
+    from voice_agent import config, service
     from voice_agent.credentials import THREE_WAYS, Secret, find_key
     from voice_agent.foreground import run_in_foreground
     from voice_agent.supervision import LoopGuard
@@ -120,7 +120,7 @@ def _run(arguments: argparse.Namespace) -> int:
         Path(os.devnull).open("w", encoding="utf-8", errors="replace") as nowhere,
         redirect_stdout(nowhere),
     ):
-        run_in_foreground(lambda stop: agent.run(settings, source, stop=stop, beat=guard.beat))
+        run_in_foreground(lambda stop: service.run(settings, source, stop=stop, beat=guard.beat))
     return os.EX_OK
 
 

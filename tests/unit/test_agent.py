@@ -62,8 +62,8 @@ def test_the_same_sound_is_accounted_for_once() -> None:
         world.ports.frames.extend([bytes(960)] * 50)
         world.line.says(SessionCreated(), SessionUpdated())
         await world.until(lambda: world.session.statistics().samples_sent == RATE)
-        one.account(world.session)
-        one.account(world.session)
+        one.allowance.account(world.session)
+        one.allowance.account(world.session)
         assert one.budget.statistics().sent_s == 1.0
         running.cancel()
         await asyncio.wait([running])

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from voice_agent.agent import SWITCH_INTERVAL_S, Agent
+from voice_agent.agent import Agent
 from voice_agent.audio.devices import Condition
 from voice_agent.config import Config
 from voice_agent.config.schema import Metrics, Provider, Tools, Weather
@@ -20,6 +20,7 @@ from voice_agent.dialogue import Fact, State
 from voice_agent.errors import VoiceAgentError
 from voice_agent.formats import samples_to_s
 from voice_agent.ports import AudioStatistics
+from voice_agent.service import SWITCH_INTERVAL_S
 
 if TYPE_CHECKING:
     import numpy as np

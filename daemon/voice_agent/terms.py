@@ -1,0 +1,69 @@
+"""What each connection is made of, by the configuration: server, key, settings of the session, tools."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from time import monotonic
+
+from voice_agent.assembly import endpoint_for, passed_tools_for, provider_for, settings_for
+from voice_agent.config import Config
+from voice_agent.credentials import Secret
+from voice_agent.dialogue import Dialogue, Fact, Memory
+from voice_agent.errors import Cause, ConfigError, Unauthorized
+from voice_agent.heartbeat import Heartbeat
+from voice_agent.realtime.providers import Provider, SessionSettings, probe
+from voice_agent.seams import AudioPorts, Connection
+from voice_agent.session import Session
+from voice_agent.tools.base import Toolbox
+from voice_agent.wire import connect
+
+KeySource = Callable[[], Secret | None]
+"""Asked at every connection, as tokens are renewed on disk; a ConfigError says that there is none."""
+
+
+class Terms:
+    """Makes connections and their sessions. Everything is looked up anew for each of them."""
+
+    def __init__(self, config: Config, key: KeySource, tools: Toolbox, memory: Memory) -> None:
+        self.provider: Provider = provider_for(config)
+        self.settings: SessionSettings = settings_for(config, ())
+        self._config = config
+        self._key = key
+        self._tools = tools
+        self._memory = memory
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Connection]:
+        """A connection to the server, until the block is left."""
+        try:
+            endpoint = endpoint_for(self._config, self._key())
+        except ConfigError as error:
+            raise Unauthorized(str(error), cause=Cause.KEY) from error
+        async with connect(endpoint) as socket:
+            yield socket
+
+    def session(
+        self,
+        connection: Connection,
+        ports: AudioPorts,
+        observe: Callable[[Fact], None],
+        errands: asyncio.TaskGroup,
+    ) -> Session:
+        """The session that is held over a connection."""
+        return Session(
+            connection,
+            self._dialogue(),
+            ports,
+            self._tools,
+            observe,
+            Heartbeat(now=monotonic()),
+            probe=probe(self.provider, self.settings),
+            errands=errands,
+        )
+
+    def _dialogue(self) -> Dialogue:
+        """Each connection is told of the tools that there are by then."""
+        passed = passed_tools_for(self._config)
+        settings = replace(self.settings, tools=self._tools.specs(), passed=passed)
+        return Dialogue(self.provider, settings, memory=self._memory, manners=self._tools.manners)
