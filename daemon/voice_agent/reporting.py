@@ -137,11 +137,11 @@ class Reporter:
         live, counts = self._parts.sessions.live, now.counts
         return report.Conversation(
             doing=live.dialogue.state.value if live else None,
-            turns=counts.turns,
+            turns_begun=counts.turns,
             answers=counts.answers,
             interruptions=counts.interruptions,
             answers_failed=counts.answers_failed.total(),
-            first_audio_s=self._parts.recent.latencies_s,
+            turns=self._parts.recent.turns,
         )
 
 

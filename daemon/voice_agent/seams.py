@@ -22,6 +22,9 @@ class Speaker(Protocol):
     def positions(self) -> tuple[int, int]:
         """``(queued, played)`` sample positions."""
 
+    def sounded(self, position: int) -> tuple[float, float, float] | None:
+        """When the sample there was free to play, given to the device and heard, once it was given."""
+
 
 class Chunk(Protocol):
     """A piece of captured sound."""

@@ -35,6 +35,7 @@ from voice_agent.dialogue import (
     RunTool,
     Send,
     Silence,
+    Sounded,
     Tell,
     ToolCall,
     ToolOutcome,
@@ -326,7 +327,10 @@ class Session:
     def _moment(self) -> Moment:
         queued, played = self._audio.speaker.positions()
         sent = self._audio.ear.position if self._live.is_set() else 0
-        return Moment(self._clock(), queued, played, sent, self._skipped)
+        onset = self._dialogue.onset
+        sounded = None if onset is None else self._audio.speaker.sounded(onset)
+        at = Moment(self._clock(), queued, played, sent, self._skipped)
+        return at if sounded is None else at._replace(onset=Sounded(*sounded))
 
     def _carry_out(self, commands: Sequence[Command]) -> None:
         """The one gate between the core and the world."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from voice_agent.dialogue import Command, Moment, Play, Silence
+from voice_agent.dialogue import Command, Moment, Play, Silence, Sounded
 
 
 class ModelSpeaker:
@@ -21,9 +21,17 @@ class ModelSpeaker:
         self._queue = bytearray()
         self._fraction = 0.0
 
-    def moment(self) -> Moment:
-        """The present."""
-        return Moment(self.now, self.queued, self.played, self.sent)
+    def moment(self, onset: int | None = None) -> Moment:
+        """The present; ``onset``: a position of which somebody wants to know when it sounded."""
+        sounded = None if onset is None else self.came_out(onset)
+        return Moment(self.now, self.queued, self.played, self.sent, onset=sounded)
+
+    def came_out(self, position: int) -> Sounded | None:
+        """There is no device: what is given is heard."""
+        if position >= self.played:
+            return None
+        at = self.now - (self.played - position) / self.rate
+        return Sounded(at, at, at)
 
     def obey(self, commands: Sequence[Command]) -> None:
         """Carry out what concerns a loudspeaker."""

@@ -11,6 +11,7 @@ from voice_agent.dialogue import (
     Fact,
     Manners,
     Memory,
+    Moment,
     Outcome,
     Send,
     Tell,
@@ -68,11 +69,15 @@ class Conversation:
             manners=lambda name: self.manners.get(name, Manners()),
         )
 
+    def moment(self) -> Moment:
+        """The present, with what the dialogue wants to know."""
+        return self.speaker.moment(self.dialogue.onset)
+
     def hears(self, *events: ServerEvent | Unrecognised | Malformed) -> list[Command]:
         """The server says something; returns what the dialogue wants done about it."""
         fresh: list[Command] = []
         for event in events:
-            commands = self.dialogue.receive(event, self.speaker.moment())
+            commands = self.dialogue.receive(event, self.moment())
             self._obey(commands)
             fresh += commands
         return fresh
@@ -83,7 +88,7 @@ class Conversation:
         fresh: list[Command] = []
         while (deadline := self.dialogue.deadline) is not None and deadline <= until:
             self._elapse(max(deadline - self.speaker.now, 0.0))
-            commands = self.dialogue.wake(self.speaker.moment())
+            commands = self.dialogue.wake(self.moment())
             self._obey(commands)
             fresh += commands
         self._elapse(max(until - self.speaker.now, 0.0))
@@ -96,19 +101,19 @@ class Conversation:
     def answers_tool(self, call_id: str, output: str = "{}", outcome: Outcome = "ok") -> list[Command]:
         """A tool finishes."""
         finished = ToolOutcome(call_id, output, outcome, seconds=0.1)
-        commands = list(self.dialogue.tool_finished(finished, self.speaker.moment()))
+        commands = list(self.dialogue.tool_finished(finished, self.moment()))
         self._obey(commands)
         return commands
 
     def goes_live(self) -> list[Command]:
         """The captured sound is connected."""
-        commands = list(self.dialogue.go_live(self.speaker.moment(), self.carried))
+        commands = list(self.dialogue.go_live(self.moment(), self.carried))
         self._obey(commands)
         return commands
 
     def drops(self) -> Carried:
         """The connection is lost."""
-        self.carried = self.dialogue.leave(self.speaker.moment())
+        self.carried = self.dialogue.leave(self.moment())
         return self.carried
 
     def reconnects(self) -> list[Command]:

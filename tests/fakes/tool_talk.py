@@ -77,7 +77,7 @@ class ToolTalk:
         self.line.confirmed = True
         self.deliver(SessionUpdated())
         self.line.live = True
-        self.obey(self.dialogue.go_live(self.speaker.moment(), carried))
+        self.obey(self.dialogue.go_live(self.speaker.moment(self.dialogue.onset), carried))
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """The tools that there are now."""
@@ -105,7 +105,7 @@ class ToolTalk:
             if self.lag_s > LAG_S:
                 self.network_catches_up()
             self.speaker.elapse(step_s)
-            self.obey(self.dialogue.wake(self.speaker.moment()))
+            self.obey(self.dialogue.wake(self.speaker.moment(self.dialogue.onset)))
 
     def network_catches_up(self) -> None:
         """Everything arrives."""
@@ -124,7 +124,7 @@ class ToolTalk:
         if self.terse and isinstance(event, OutputItemDone) and event.item.type == "function_call":
             return
         self.observer.before(event)
-        commands = self.dialogue.receive(event, self.speaker.moment())
+        commands = self.dialogue.receive(event, self.speaker.moment(self.dialogue.onset))
         self.observer.after(event, commands)
         self.obey(commands)
 
@@ -144,12 +144,12 @@ class ToolTalk:
         """They change, and somebody says so twice."""
         self.observer.tools += 1
         for _ in range(2):
-            self.obey(self.dialogue.redeclare(self.specs(), self.speaker.moment()))
+            self.obey(self.dialogue.redeclare(self.specs(), self.speaker.moment(self.dialogue.onset)))
 
     def lose(self, offline_s: float, *, early: bool) -> None:
         """The connection is lost, and made anew."""
         before, state = len(self.unfinished()), self.dialogue.state
-        carried = self.dialogue.leave(self.speaker.moment())
+        carried = self.dialogue.leave(self.speaker.moment(self.dialogue.onset))
         self.observer.check_left(carried, state)
         lasting = [call_id for call_id in self.running() if not self.line.made[call_id].manners.cancellable]
         assert len(self.unfinished()) == before + len(lasting), "the next session is told of them"
@@ -157,7 +157,7 @@ class ToolTalk:
         for call_id in lasting:
             output = self.outcome_of(call_id, "ok").output
             self.observer.answered[self.line.made[call_id].name, output] += 1
-        assert not self.dialogue.redeclare((), self.speaker.moment())
+        assert not self.dialogue.redeclare((), self.speaker.moment(self.dialogue.onset))
         self.speaker.elapse(offline_s)
         self.user_speaks = False
         self.connect(carried, early=early)

@@ -150,7 +150,7 @@ class Conversation(RuleBasedStateMachine):
         self.turn = 0
         self.user_speaks = False
         self.connect()
-        self.obey(self.dialogue.go_live(self.speaker.moment()))
+        self.obey(self.dialogue.go_live(self.speaker.moment(self.dialogue.onset)))
 
     def connect(self) -> None:
         """A new connection stands by."""
@@ -231,7 +231,7 @@ class Conversation(RuleBasedStateMachine):
     @rule(ms=st.integers(1, 1500))
     def time_passes(self, ms: int) -> None:
         self.elapse(ms / 1000)
-        self.obey(self.dialogue.wake(self.speaker.moment()))
+        self.obey(self.dialogue.wake(self.speaker.moment(self.dialogue.onset)))
 
     @rule(choice=st.randoms(use_true_random=False))
     @precondition(lambda self: self.tools)
@@ -241,8 +241,8 @@ class Conversation(RuleBasedStateMachine):
 
     @rule(offline_ms=st.integers(0, 3000))
     def connection_is_lost(self, offline_ms: int) -> None:
-        carried = self.dialogue.leave(self.speaker.moment())
-        assert self.dialogue.receive(SpeechStarted(), self.speaker.moment()) == []
+        carried = self.dialogue.leave(self.speaker.moment(self.dialogue.onset))
+        assert self.dialogue.receive(SpeechStarted(), self.speaker.moment(self.dialogue.onset)) == []
         self.note_facts(carried.facts)
         self.turn = carried.turn
         self.check_outputs(all_of_them=False)
@@ -258,7 +258,7 @@ class Conversation(RuleBasedStateMachine):
         owes = {carried.turn} if carried.owed else set()
         self.reasons |= owes
         self.excuses += len(owes)
-        self.obey(self.dialogue.go_live(self.speaker.moment(), carried))
+        self.obey(self.dialogue.go_live(self.speaker.moment(self.dialogue.onset), carried))
 
     # ----------------------------------------------------------------------------- the captured sound
 
@@ -333,11 +333,15 @@ class Conversation(RuleBasedStateMachine):
 
     def finish_tool(self, call: str) -> None:
         self.reasons.add(self.turn_of_call[call])
-        self.obey(self.dialogue.tool_finished(ToolOutcome(call, "{}", "ok", 0.1), self.speaker.moment()))
+        self.obey(
+            self.dialogue.tool_finished(
+                ToolOutcome(call, "{}", "ok", 0.1), self.speaker.moment(self.dialogue.onset)
+            )
+        )
 
     def deliver(self, event: ServerEvent) -> None:
         self.note(event)
-        commands = self.dialogue.receive(event, self.speaker.moment())
+        commands = self.dialogue.receive(event, self.speaker.moment(self.dialogue.onset))
         if isinstance(event, SpeechStarted):
             self.utterance_of(event.item_id).turn = self.dialogue.turn
         self.check(event, commands)
@@ -474,7 +478,7 @@ class Conversation(RuleBasedStateMachine):
                 break
             if deadline is not None and not self.server.active and not self.server.towards_server:
                 self.elapse(max(deadline - self.speaker.now, 0.0))
-                self.obey(self.dialogue.wake(self.speaker.moment()))
+                self.obey(self.dialogue.wake(self.speaker.moment(self.dialogue.onset)))
         assert self.dialogue.state is State.IDLE
         assert self.dialogue.quiet_since is not None
         assert self.speaker.silent

@@ -90,7 +90,7 @@ class Tools(ToolTalk, RuleBasedStateMachine):
     @precondition(lambda self: self.line.batches)
     def somebody_presses_a_button(self) -> None:
         self.observer.before_silence()
-        commands = self.dialogue.hush(self.speaker.moment())
+        commands = self.dialogue.hush(self.speaker.moment(self.dialogue.onset))
         self.observer.silenced(commands)
         self.obey(commands)
 
@@ -152,7 +152,7 @@ class Tools(ToolTalk, RuleBasedStateMachine):
 
     def it_is_known_what_is_owed(self) -> None:
         """What would be handed on if the connection were lost now."""
-        carried = deepcopy(self.dialogue).leave(self.speaker.moment())
+        carried = deepcopy(self.dialogue).leave(self.speaker.moment(self.dialogue.onset))
         self.observer.check_left(carried, self.dialogue.state)
 
     def user_asks(self) -> None:
@@ -233,14 +233,18 @@ class Tools(ToolTalk, RuleBasedStateMachine):
 
     def end_tool(self, call_id: str, outcome: Outcome) -> None:
         self.line.made[call_id].given = outcome
-        self.obey(self.dialogue.tool_finished(self.outcome_of(call_id, outcome), self.speaker.moment()))
+        self.obey(
+            self.dialogue.tool_finished(
+                self.outcome_of(call_id, outcome), self.speaker.moment(self.dialogue.onset)
+            )
+        )
 
     @rule(choice=st.integers(0, MOST))
     @precondition(lambda self: any(made.cancelled for made in self.line.made.values()))
     def a_tool_ends_that_was_given_up(self, choice: int) -> None:
         cancelled = [call_id for call_id, made in self.line.made.items() if made.cancelled]
         outcome = self.outcome_of(cancelled[choice % len(cancelled)], "ok")
-        commands = self.dialogue.tool_finished(outcome, self.speaker.moment())
+        commands = self.dialogue.tool_finished(outcome, self.speaker.moment(self.dialogue.onset))
         self.obey(commands)  # and no call is answered twice
 
     @rule()
@@ -251,7 +255,9 @@ class Tools(ToolTalk, RuleBasedStateMachine):
     def end_old(self) -> None:
         dialogue, call_id = self.old.pop()
         unfinished = len(self.unfinished())
-        commands = dialogue.tool_finished(self.outcome_of(call_id, "ok"), self.speaker.moment())
+        commands = dialogue.tool_finished(
+            self.outcome_of(call_id, "ok"), self.speaker.moment(self.dialogue.onset)
+        )
         assert [type(command) for command in commands] == [Tell]
         assert len(self.unfinished()) == unfinished - 1, "what came of it takes the place of the note"
 
@@ -286,7 +292,7 @@ class Tools(ToolTalk, RuleBasedStateMachine):
                 if deadline is None:
                     break
                 self.speaker.elapse(max(deadline - self.speaker.now, 0.0))
-                self.obey(self.dialogue.wake(self.speaker.moment()))
+                self.obey(self.dialogue.wake(self.speaker.moment(self.dialogue.onset)))
         self.the_books_agree()
         while self.old:
             self.end_old()
@@ -297,7 +303,7 @@ class Tools(ToolTalk, RuleBasedStateMachine):
         assert sorted(self.server.outputs) == sorted(self.server.calls)
         assert self.unfinished() == []
         assert Counter((line.name, line.text) for line in self.tool_lines()) == self.observer.answered
-        self.observer.check_left(self.dialogue.leave(self.speaker.moment()), State.IDLE)
+        self.observer.check_left(self.dialogue.leave(self.speaker.moment(self.dialogue.onset)), State.IDLE)
 
 
 TestTools = Tools.TestCase

@@ -93,6 +93,8 @@ class Room:
     def positions(self) -> tuple[int, int]:
         return self._played, self._played
 
+    def sounded(self, _position: int) -> None: ...
+
 
 class Body:
     """The device that the tools turn, and what was done to it."""

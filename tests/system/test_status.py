@@ -67,8 +67,8 @@ async def test_in_session_muted_and_parked_it_can_converse(tmp_path: Path) -> No
         assert (live.state, live.healthy, live.problems) == ("live", True, ())
         assert live.microphone.condition == live.loudspeaker.condition == "open"
         voice.card.speak(loud(600))
-        told = await until(voice, lambda now: bool(now.conversation.first_audio_s))
-        assert told.conversation.turns == told.conversation.answers == 1
+        told = await until(voice, lambda now: bool(now.conversation.turns))
+        assert told.conversation.turns_begun == told.conversation.answers == 1
         assert await asyncio.to_thread(page, voice, "/readyz") == (200, b'{"ready":true,"problems":[]}\n')
         assert await asyncio.to_thread(page, voice, "/healthz") == (200, b'{"healthy":true,"problems":[]}\n')
         await asyncio.to_thread(ask, "POST", "mute", tmp_path / "control")

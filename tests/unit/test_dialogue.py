@@ -15,6 +15,7 @@ from voice_agent.dialogue import (
     Play,
     ServerFault,
     Silence,
+    Sounded,
     State,
     UserSaid,
 )
@@ -150,6 +151,44 @@ def test_the_first_sound_is_measured_at_the_loudspeaker() -> None:
     assert isinstance(fact, FirstSound)
     assert fact.model_s == pytest.approx(0.4)
     assert fact.seconds == pytest.approx(0.4, abs=0.001)
+
+
+def test_the_parts_of_the_first_sound_add_up() -> None:
+    talk = Conversation()
+    talk.user_speaks()
+    talk.waits(0.4)
+    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), audio(500))
+    began = talk.speaker.now
+    talk.speaker.elapse(0.3)
+    sounded = Sounded(free_at=began + 0.0625, given_at=began + 0.125, heard_at=began + 0.25)
+    at = talk.speaker.moment()._replace(onset=sounded)
+    (fact,) = told(talk.dialogue.wake(at), FirstSound)
+    assert [fact.model_s, fact.hold_s, fact.own_s, fact.device_s] == pytest.approx(
+        [0.4, 0.0625, 0.0625, 0.125]
+    )
+    assert fact.seconds == pytest.approx(0.65)
+    assert talk.dialogue.onset is None, "nothing more is to be told"
+
+
+def test_a_hold_that_was_over_before_the_answer_came_is_none() -> None:
+    talk = Conversation()
+    talk.user_speaks()
+    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), audio(500))
+    began = talk.speaker.now
+    talk.speaker.elapse(0.3)
+    at = talk.speaker.moment()._replace(onset=Sounded(began - 9.0, began + 0.125, began + 0.125))
+    (fact,) = told(talk.dialogue.wake(at), FirstSound)
+    assert (fact.hold_s, fact.own_s) == pytest.approx((0.0, 0.125))
+
+
+def test_a_new_rate_forgets_an_onset_that_will_never_sound() -> None:
+    talk = Conversation()
+    talk.hears(SessionUpdated())
+    talk.user_speaks()
+    talk.hears(ResponseCreated(response=ResponseInfo(id="r")), audio(500))
+    assert talk.dialogue.onset == 0
+    talk.hears(SessionUpdated(session=Raw(b'{"audio":{"output":{"format":{"rate":48000}}}}')))
+    assert talk.dialogue.onset is None
 
 
 def test_words_reach_the_observer_with_the_heard_part() -> None:

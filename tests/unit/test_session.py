@@ -148,6 +148,9 @@ class Ports:
     def positions(self) -> tuple[int, int]:
         return self.model.queued, self.model.played
 
+    def sounded(self, position: int) -> tuple[float, float, float] | None:
+        return self.model.came_out(position)
+
 
 class Tools:
     """Tools that answer when the test lets them. One of them, ``unlock``, is not to be cut."""

@@ -153,6 +153,9 @@ class House:
     def positions(self) -> tuple[int, int]:
         return self.model.queued, self.model.played
 
+    def sounded(self, position: int) -> tuple[float, float, float] | None:
+        return self.model.came_out(position)
+
     def specs(self) -> tuple[ToolSpec, ...]:
         return ()
 

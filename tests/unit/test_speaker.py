@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from itertools import count
 
 import numpy as np
 import pytest
 
+from voice_agent.audio.playout import MARKS
 from voice_agent.audio.speaker import Positions, Speaker
 
 RATE = 1000  # one sample is one millisecond
@@ -48,6 +50,74 @@ def test_audio_ends_in_silence_without_a_fade() -> None:
     speaker.finish()
     assert block(speaker) == list(range(1, 11))
     assert block(speaker) == [11, 12, 13] + [0] * 7
+
+
+class Watch:
+    """Monotonic seconds, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_sample_comes_out_when_its_callback_took_it_and_the_device_was_through_with_it() -> None:
+    clock = Watch()
+    speaker = Speaker(RATE, clock=clock)
+    speaker.set_latency(40)
+    speaker.play(tone(25), starts=True)
+    speaker.finish()
+    assert speaker.sounded(0) is None, "nothing was given yet"
+    clock.now = 100.5
+    block(speaker)
+    assert speaker.sounded(0) == (100.0, 100.5, 100.54)
+    assert speaker.sounded(9) == pytest.approx((100.0, 100.509, 100.549))
+    assert speaker.sounded(10) is None
+    clock.now = 107.0  # the device stood still
+    block(speaker)
+    assert speaker.sounded(0) == (100.0, 100.5, 100.54), "what comes later changes nothing"
+    assert speaker.sounded(10) == pytest.approx((100.0, 107.0, 107.04))
+
+
+def test_a_sample_that_no_mark_remembers_came_out_before_the_oldest_that_one_does() -> None:
+    clock = Watch()
+    speaker = Speaker(RATE, clock=clock)
+    speaker.play(tone(BLOCK * (MARKS + 5)), starts=True)
+    speaker.finish()
+    for number in range(MARKS + 5):
+        clock.now = 200.0 + number * BLOCK / RATE
+        block(speaker)
+    sounded = speaker.sounded(0)
+    assert sounded is not None
+    assert sounded.given_at == pytest.approx(200.0)
+
+
+def hold_nothing(_speaker: Speaker) -> None:
+    """Nothing more comes for now."""
+
+
+def get_ahead(speaker: Speaker) -> None:
+    speaker.play(tone(5 * BLOCK))
+    speaker.play(tone(BLOCK))
+
+
+@pytest.mark.parametrize(
+    ("then", "free_at"), [(hold_nothing, 100.01), (get_ahead, 100.001), (Speaker.finish, 100.001)]
+)
+def test_how_long_a_beginning_was_held_back_is_remembered(
+    then: Callable[[Speaker], None], free_at: float
+) -> None:
+    clock = Watch()
+    speaker = Speaker(RATE, clock=clock)
+    speaker.play(tone(BLOCK), starts=True)
+    clock.now = 100.001
+    then(speaker)
+    clock.now = 100.02
+    block(speaker)
+    sounded = speaker.sounded(0)
+    assert sounded is not None
+    assert sounded[:2] == pytest.approx((free_at, 100.02))
 
 
 def test_silence_fades_what_is_sounding_and_nothing_more() -> None:

@@ -16,7 +16,7 @@ from voice_agent.backoff import Backoff
 from voice_agent.config import Config
 from voice_agent.config.schema import Provider
 from voice_agent.controls.status import as_text, lines
-from voice_agent.dialogue import AnswerFailed, FirstSound, ServerFault, Stuck, ToolAnswered
+from voice_agent.dialogue import AnswerFailed, FirstSound, ServerFault, Silenced, Stuck, ToolAnswered
 from voice_agent.errors import Cause, ConnectionLost, Unauthorized
 from voice_agent.reconnect import Retry, Temper
 from voice_agent.reporting import Reporter
@@ -152,11 +152,23 @@ def test_a_device_that_stays_away_is_one_fault() -> None:
     ]
 
 
-def test_the_last_ten_latencies_are_kept_newest_first() -> None:
-    recent = Recent()
+def test_the_last_ten_answers_are_kept_newest_first() -> None:
+    now = [100.0]
+    recent = Recent(lambda: now[0])
     for number in range(12):
-        recent(FirstSound(number, number / 10, 0.0))
-    assert recent.latencies_s == (1.1, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
+        recent(FirstSound(number, number / 10, number / 10))
+        now[0] += 1
+    assert [turn.model_s for turn in recent.turns] == [1.1, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2]
+    assert [turn.ago_s for turn in recent.turns] == [*range(1, 11)]
+
+
+def test_an_answer_that_was_spoken_over_says_so_and_the_one_before_does_not() -> None:
+    recent = Recent()
+    for fact in (FirstSound(1, 0.8, 0.7), FirstSound(2, 0.8, 0.7), Silenced(3, items=1, heard_ms=100)):
+        recent(fact)
+    assert [turn.interrupted for turn in recent.turns] == [True, False]
+    recent(Silenced(5, items=1, heard_ms=0))
+    assert [turn.interrupted for turn in recent.turns] == [True, False], "nothing of turn 4 had sounded"
 
 
 # ----------------------------------------------------------------------------------------- the report
@@ -225,12 +237,13 @@ def test_what_is_restarted_already_makes_nothing_unhealthy() -> None:
 
 def test_what_the_agent_sees_is_in_the_report() -> None:
     def scene(agent: Agent, reporter: Reporter) -> None:
-        agent.observe(FirstSound(1, 0.8, 0.7))
+        agent.observe(FirstSound(1, 0.8, 0.5, hold_s=0.125, device_s=0.1))
         shut = DeviceState(Condition.FAILED, "USB Audio", "it has gone")
         well = DeviceState(Condition.OPEN, "HDMI")
         assert agent.ports.devices.on_change is not None
         agent.ports.devices.on_change(DevicesState(well, shut, 1, 0))
-        assert reporter.whole().conversation.first_audio_s == (0.8,)
+        (turn,) = reporter.whole().conversation.turns
+        assert (turn.model_s, turn.client_s, turn.device_s) == (0.5, 0.2, 0.1), "they add up"
         assert [each.kind for each in reporter.whole().faults] == ["microphone failed"]
 
     play(scene)

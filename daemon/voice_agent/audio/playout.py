@@ -72,6 +72,7 @@ class Playout(Edge):
         self._tail = silent_samples(fade)
         self._tail_rest = self._tail[:0]
         self._marks = [(0, 0, 0)] * MARKS
+        self._times = [0.0] * MARKS  # of the callbacks that left them
         self._marked = 0
         self._block = silent_samples(0)
         self._resize(0)
@@ -94,6 +95,21 @@ class Playout(Edge):
             if start < since:
                 return
             yield position, count
+
+    def given_at(self, position: int) -> tuple[float, int] | None:
+        """When a piece was given to the device, and where it began: the one that holds ``position``.
+
+        If no mark of that is left, the oldest one behind it; ``None``: it was not given yet. For the loop.
+        """
+        found, marked = None, self._marked
+        for index in range(marked - 1, max(marked - MARKS, 0) - 1, -1):
+            _, begin, count = self._marks[index % MARKS]
+            if begin + count <= position:
+                break
+            found = self._times[index % MARKS], begin
+            if begin <= position:
+                break
+        return found
 
     def interrupted(self) -> None:
         """Say that the next block will not be heard right after the last one. Only while no callback runs."""
@@ -165,6 +181,7 @@ class Playout(Edge):
 
     def _mark(self, start: int, position: int, count: int) -> None:
         self._marks[self._marked % MARKS] = (start, position, count)
+        self._times[self._marked % MARKS] = self.last_callback
         self._marked += 1
 
     def _at_seam(self, position: int) -> bool:

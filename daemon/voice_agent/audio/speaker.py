@@ -22,7 +22,7 @@ from voice_agent.audio.jitter import Jitter
 from voice_agent.audio.pcm import Samples, level_db, samples_in
 from voice_agent.audio.playout import Playout
 from voice_agent.audio.ring import SampleRing
-from voice_agent.formats import ms_to_samples
+from voice_agent.formats import ms_to_samples, samples_to_s
 
 MAX_LATENCY_S = 2  # Bluetooth has a quarter of it; the playout's marks do not reach much further back
 FAINT_MS = 60.0  # a tick; whoever listens for speech does not take it for any
@@ -38,6 +38,16 @@ class Positions(NamedTuple):
     """Where the next sample played will stand."""
     played: int
     """Samples that have left the loudspeaker, or were flushed before they could."""
+
+
+class Sounded(NamedTuple):
+    """How a sample came out, in monotonic seconds."""
+
+    free_at: float
+    """From then on nothing held it back on purpose."""
+    given_at: float
+    """The device was given it."""
+    heard_at: float
 
 
 class SpeakerStatistics(NamedTuple):
@@ -104,6 +114,7 @@ class Speaker:
         self._latency = 0
         self._played = 0
         self._chime_end = 0
+        self._free_at = 0.0  # until when the newest beginning is held back, or was
 
     def play(self, pcm: bytes, *, starts: bool = False) -> None:
         """Append PCM16 audio (whole samples) to what is playing.
@@ -115,8 +126,12 @@ class Speaker:
         position, dry = self._ring.written + self._spilled, not self._ring.queued
         if starts:
             self._playout.seams.append(position)
+        now = self._clock()
         # Before the samples: the callback must not find them without it.
-        self._playout.not_before = self._jitter.arrived(self._clock(), position, starts=starts, dry=dry)
+        not_before = self._jitter.arrived(now, position, starts=starts, dry=dry)
+        self._playout.not_before = not_before
+        if (starts and dry) or now < self._free_at:
+            self._free_at = max(now, not_before)
         samples = samples_in(pcm)
         if not self._spill:
             samples = samples[self._ring.write(samples) :]
@@ -151,6 +166,7 @@ class Speaker:
         """The stretch of speech is complete: what is held back plays, and silence after it is no gap."""
         self._playout.seams.append(self._ring.written + self._spilled)
         self._playout.not_before = 0.0
+        self._free_at = min(self._free_at, self._clock())
         self._jitter.rest()
 
     def silence(self) -> None:
@@ -175,6 +191,15 @@ class Speaker:
         """Where the playout stands. ``played`` never falls, and rests while no stream is running."""
         self._played = max(self._played, self._playout.heard(self._latency))
         return Positions(self._ring.written + self._spilled, self._played)
+
+    def sounded(self, position: int) -> Sounded | None:
+        """How the sample at ``position`` came out, once it was given to the device: not long ago."""
+        found = self._playout.given_at(position)
+        if found is None:
+            return None
+        at, begin = found
+        given_at = at + samples_to_s(position - begin, self.rate)
+        return Sounded(self._free_at, given_at, given_at + samples_to_s(self._latency, self.rate))
 
     # ------------------------------------------------------------------------------- how it sounds
 

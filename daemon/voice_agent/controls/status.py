@@ -177,12 +177,11 @@ def _controls(report: "Report") -> str:
 
 def _conversation(report: "Report") -> str:
     counts = report.conversation
-    latencies = " ".join(f"{seconds:.2f}" for seconds in counts.first_audio_s[:5])
+    latencies = " ".join(f"{it.model_s + it.client_s + it.device_s:.2f}" for it in counts.turns[:5])
     failed = f", {counts.answers_failed} failed" if counts.answers_failed else ""
     heard = f"; first sound after {latencies} s (newest first)" if latencies else ""
-    return (
-        f"{counts.turns} turns, {counts.answers} answers{failed}, {counts.interruptions} interrupted{heard}"
-    )
+    begun, cut = counts.turns_begun, counts.interruptions
+    return f"{begun} turns, {counts.answers} answers{failed}, {cut} interrupted{heard}"
 
 
 def _allowance(report: "Report") -> str:

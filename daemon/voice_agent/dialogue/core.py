@@ -41,7 +41,6 @@ from voice_agent.dialogue.values import (
     ToolsRefused,
 )
 from voice_agent.errors import Cause, ConnectionLost, RemoteProtocolError, Unauthorized
-from voice_agent.formats import samples_to_s
 from voice_agent.realtime.codec import effective_rates
 from voice_agent.realtime.events import (
     AudioDelta,
@@ -138,6 +137,11 @@ class Dialogue:
         asked = books.awaited or books.requests.pending_in(books.turn) or books.questions.resent
         owed = asked or books.calls.awaited_in(books.turn)
         return State.THINKING if owed or books.under_way() else State.IDLE
+
+    @property
+    def onset(self) -> int | None:
+        """The position in the playout whose sounding the next moments are to tell, if there is one."""
+        return self._books.onset.position if self._books.onset else None
 
     # -------------------------------------------------------------------------------------- inputs
 
@@ -256,6 +260,7 @@ class Dialogue:
         cut = books.playout.take_all() if granted.output_rate != books.output_rate else []
         told = [Tell(books.said(utterance, at.played)) for utterance in cut]  # a new rate, a new playout
         books.granted = granted
+        books.onset = None if cut else books.onset
         return [*told, granted, *self._changed_tools()]
 
     def _changed_tools(self) -> Sequence[Command]:
@@ -324,11 +329,15 @@ class Dialogue:
         return [Tell(books.said(u, at.played)) for u in books.playout.take_finished(at.played)]
 
     def _told_onset(self, at: Moment) -> list[Command]:
-        books = self._books
-        if books.onset is None or books.stopped_at is None or at.played <= books.onset.position:
+        books, onset, sounded = self._books, self._books.onset, at.onset
+        if onset is None or books.stopped_at is None or sounded is None or at.played <= onset.position:
             return []
-        sounded_at = at.now - samples_to_s(at.played - books.onset.position, books.output_rate)
-        model_s = books.onset.arrived - books.stopped_at
-        fact = FirstSound(books.turn, seconds=sounded_at - books.stopped_at, model_s=model_s)
+        fact = FirstSound(
+            books.turn,
+            seconds=sounded.heard_at - books.stopped_at,
+            model_s=onset.arrived - books.stopped_at,
+            hold_s=max(min(sounded.free_at, sounded.given_at) - onset.arrived, 0.0),
+            device_s=sounded.heard_at - sounded.given_at,
+        )
         books.onset = books.stopped_at = None
         return [Tell(fact)]

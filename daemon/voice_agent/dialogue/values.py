@@ -8,6 +8,18 @@ from voice_agent.errors import SessionError
 from voice_agent.realtime.events import ClientEvent
 
 
+class Sounded(NamedTuple):
+    """How a sample of the playout came out, in monotonic seconds.
+
+    ``free_at``: from then on nothing held it back on purpose. ``given_at``: the device was given it.
+    ``heard_at``: it left the loudspeaker.
+    """
+
+    free_at: float
+    given_at: float
+    heard_at: float
+
+
 class Moment(NamedTuple):
     """When, on both of our clocks: the only way that time and audio enter the core.
 
@@ -15,6 +27,7 @@ class Moment(NamedTuple):
     ``played``: the position up to which sound has left the loudspeaker. Both count samples at the output
     rate. ``sent``: the position in the captured sound up to which it went to this server, in samples at the
     input rate; ``skipped``: so many of them did not, since the session went live. Positions never wrap.
+    ``onset``: how the sample at ``Dialogue.onset`` came out, once it was given to the device.
     """
 
     now: float
@@ -22,6 +35,7 @@ class Moment(NamedTuple):
     played: int
     sent: int = 0
     skipped: int = 0
+    onset: Sounded | None = None
 
 
 # ----------------------------------------------------------------------------------------- commands
@@ -146,12 +160,20 @@ class UserSaid:
 class FirstSound:
     """The answer's first sample left the loudspeaker, this long after the user had stopped.
 
-    ``model_s`` is the part that passed before the answer's first audio arrived.
+    Of these ``seconds``, ``model_s`` passed before the answer's first audio arrived; it was held back on
+    purpose for ``hold_s``; and the device needed ``device_s`` to make it heard.
     """
 
     turn: int
     seconds: float
     model_s: float
+    hold_s: float = 0.0
+    device_s: float = 0.0
+
+    @property
+    def own_s(self) -> float:
+        """The rest, which the daemon needed."""
+        return max(self.seconds - self.model_s - self.hold_s - self.device_s, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

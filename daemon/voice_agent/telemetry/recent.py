@@ -3,12 +3,13 @@
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
+from typing import NamedTuple
 
-from voice_agent.dialogue import AnswerFailed, Fact, FirstSound, ServerFault, Stuck, ToolAnswered
-from voice_agent.telemetry.report import Fault
+from voice_agent.dialogue import AnswerFailed, Fact, FirstSound, ServerFault, Silenced, Stuck, ToolAnswered
+from voice_agent.telemetry.report import Fault, Turn
 
 MAX_FAULTS = 20
-MAX_LATENCIES = 10
+MAX_TURNS = 10
 MAX_KIND_CHARS = 60
 """Ends of answers are called as the server calls them."""
 
@@ -19,13 +20,21 @@ TROUBLES = frozenset({"absent", "failed"})
 """Conditions of a sound device that nobody wanted."""
 
 
+class _Answered(NamedTuple):
+    """A turn whose answer began to sound at ``at`` (monotonic seconds)."""
+
+    sound: FirstSound
+    at: float
+    interrupted: bool = False
+
+
 class Recent:
     """Observes the conversation's facts, and is told the rest. ``clock``: monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._faults: dict[str, tuple[int, float]] = {}  # by kind, the newest at the end
-        self._latencies: deque[float] = deque(maxlen=MAX_LATENCIES)
+        self._answered: deque[_Answered] = deque(maxlen=MAX_TURNS)
         self._conditions: dict[str, str] = {}
         self._lost_at: float | None = None
         self._retry_at: float | None = None
@@ -38,9 +47,10 @@ class Recent:
         return tuple(reversed(found))
 
     @property
-    def latencies_s(self) -> tuple[float, ...]:
-        """From the end of speech to the first sound, newest first."""
-        return tuple(reversed(self._latencies))
+    def turns(self) -> tuple[Turn, ...]:
+        """How soon the last answers were heard, newest first."""
+        now = self._clock()
+        return tuple(_turn(answered, now) for answered in reversed(self._answered))
 
     @property
     def lost_ago_s(self) -> float | None:
@@ -71,8 +81,10 @@ class Recent:
     def __call__(self, fact: Fact) -> None:
         """Note a fact, if something went wrong or began to sound."""
         match fact:
-            case FirstSound(seconds=seconds):
-                self._latencies.append(round(seconds, 3))
+            case FirstSound():
+                self._answered.append(_Answered(fact, self._clock()))
+            case Silenced(turn=turn):
+                self._cut(turn)
             case AnswerFailed(status=status):
                 self._note(f"answer {status}")
             case Stuck(kind=kind, remedy=remedy):
@@ -82,9 +94,25 @@ class Recent:
             case ToolAnswered(name=name, outcome=outcome) if outcome in FAILURES:
                 self._note(f"tool {name} {outcome}")
 
+    def _cut(self, turn: int) -> None:
+        """What is silenced is the answer to the turn before."""
+        if self._answered and self._answered[-1].sound.turn == turn - 1:
+            self._answered[-1] = self._answered[-1]._replace(interrupted=True)
+
     def _note(self, kind: str) -> None:
         kind = kind[:MAX_KIND_CHARS]
         count, _ = self._faults.pop(kind, (0, 0.0))
         self._faults[kind] = count + 1, self._clock()
         if len(self._faults) > MAX_FAULTS:
             del self._faults[next(iter(self._faults))]
+
+
+def _turn(answered: _Answered, now: float) -> Turn:
+    sound = answered.sound
+    return Turn(
+        ago_s=round(now - answered.at, 3),
+        model_s=round(sound.model_s, 3),
+        client_s=round(sound.hold_s + sound.own_s, 3),
+        device_s=round(sound.device_s, 3),
+        interrupted=answered.interrupted,
+    )

@@ -74,20 +74,29 @@ class Settings(Struct, frozen=True):
     erle_db: Annotated[float | None, Meta(description="How much softer the canceller makes the echo")]
 
 
+class Turn(Struct, frozen=True):
+    """How soon an answer was heard; the three parts add up, from the end of speech as the server told it."""
+
+    ago_s: Annotated[float, Meta(description="Since its first sound was heard")]
+    model_s: Annotated[float, Meta(description="From the end of speech to the first audio that arrived")]
+    client_s: Annotated[
+        float, Meta(description="From there until the loudspeaker's device was given the first sample")
+    ]
+    device_s: Annotated[float, Meta(description="From there until it was heard, as the device reports it")]
+    interrupted: Annotated[bool, Meta(description="Whether the user cut it short")] = False
+
+
 class Conversation(Struct, frozen=True):
     """What was done since the start."""
 
     doing: Annotated[
         str | None, Meta(description="`idle`, `listening`, `thinking` or `speaking`; null without a session")
     ]
-    turns: Annotated[int, Meta(description="Times that somebody began to speak")]
+    turns_begun: Annotated[int, Meta(description="Times that somebody began to speak")]
     answers: Annotated[int, Meta(description="Answers that began to sound")]
     interruptions: Annotated[int, Meta(description="Answers that somebody spoke over")]
     answers_failed: Annotated[int, Meta(description="Answers that ended without doing their work")]
-    first_audio_s: Annotated[
-        tuple[float, ...],
-        Meta(description="Of the last ten answers, newest first: from the end of speech to the first sound"),
-    ]
+    turns: Annotated[tuple[Turn, ...], Meta(description="The last ten that were answered, newest first")]
 
 
 class Allowance(Struct, frozen=True):
