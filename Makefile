@@ -85,6 +85,11 @@ chaos: $(DEVELOPING) ## Let the daemon meet faults drawn from a seed (N=1000 SEE
 soak: $(DEVELOPING) ## Let the daemon talk for long; nothing may grow (MINUTES=20; soak-out/soak.json)
 	@$(BIN)/python -m tests.chaos.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
+.PHONY: deb
+deb: $(DEVELOPING) ## Build the package for Debian 13 and Raspberry Pi OS (dist/voice-agent_*_all.deb)
+	@[ "$$(id -u)" != 0 ] || scripts/system-packages deb
+	@scripts/make-deb
+
 .PHONY: clean
 clean: ## Remove what was made, but for .venv
 	@rm -rf build dist demo-out bench-out device-out echo-out chaos-out soak-out .coverage .coverage.* .hypothesis

@@ -53,6 +53,7 @@ def _install(node: Node, wheels: Path) -> None:
         # As base64, since what is given to a command is text.
         node.run("sh", "-c", f"base64 -d > /root/{wheel.name}", given=b64encode(wheel.read_bytes()).decode())
     node.run("sh", "-c", "/opt/voice-agent/bin/pip install -qq --no-deps --no-index /root/*.whl")
+    node.run("ln", "-sf", AGENT, "/usr/local/bin/voice-agent")
     node.write("/usr/lib/sysusers.d/voice-agent.conf", _text("sysusers.d/voice-agent.conf"))
     node.write("/usr/lib/tmpfiles.d/voice-agent.conf", _text("tmpfiles.d/voice-agent.conf"))
     node.write("/usr/lib/udev/rules.d/70-voice-agent.rules", _text("rules.d/70-voice-agent.rules"))
