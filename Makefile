@@ -17,6 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNNING := $(VENV)/.installed-$(EXTRA)
 DEVELOPING := $(VENV)/.installed-dev
+SUPPLYING := $(VENV)/.installed-supply
 SETUP_SOURCES := pyproject.toml scripts/system-packages scripts/make-venv
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 export PIP_ROOT_USER_ACTION := ignore
@@ -90,6 +91,18 @@ deb: $(DEVELOPING) ## Build the package for Debian 13 and Raspberry Pi OS (dist/
 	@[ "$$(id -u)" != 0 ] || scripts/system-packages deb
 	@scripts/make-deb
 
+.PHONY: fuzz
+fuzz: $(DEVELOPING) ## Feed nonsense to whatever reads foreign bytes (MINUTES=10 SEED=7)
+	@$(BIN)/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+
+.PHONY: lock
+lock: $(SUPPLYING) ## Pin what devices install, with hashes (UPGRADE=1: the newest of everything)
+	@UV=$(BIN)/uv scripts/lock $(if $(UPGRADE),--upgrade)
+
+.PHONY: audit
+audit: $(SUPPLYING) ## Ask for known holes in what is pinned; a bill of materials is left in dist/
+	@scripts/audit $(BIN)/pip-audit
+
 .PHONY: clean
 clean: ## Remove what was made, but for .venv
 	@rm -rf build dist demo-out bench-out device-out echo-out chaos-out soak-out .coverage .coverage.* .hypothesis
@@ -111,3 +124,8 @@ $(DEVELOPING): $(SETUP_SOURCES)
 	@echo "  Python packages"
 	@$(PIP) install --editable '.[local,local-light,aec,mcp,demo]' --group dev
 	@touch $(VENV)/.installed-local $(VENV)/.installed-local-light $@
+
+$(SUPPLYING): pyproject.toml scripts/make-venv
+	@scripts/make-venv $(VENV)
+	@$(PIP) install --group supply
+	@touch $@
