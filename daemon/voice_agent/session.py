@@ -21,6 +21,8 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import NamedTuple
 
+from voice_agent import concern
+from voice_agent.concern import Concern
 from voice_agent.dialogue import (
     Abandon,
     CancelTool,
@@ -118,6 +120,7 @@ class Session:
         self._errands = errands or self._tasks
         self._cancellable: dict[str, asyncio.Task[None]] = {}
         self._over = False
+        self._concern = Concern(lambda: dialogue.turn)
         self._writing: dict[str, float] = {}
         self._began = 0  # where in the captured sound this session went live
         self._taken = 0  # samples taken since
@@ -172,6 +175,7 @@ class Session:
 
     async def run(self) -> None:
         """Hold the conversation."""
+        concern.carry(self._concern)
         parts = {
             "downlink": self._downlink(),
             "sender": self._sender(),
@@ -199,6 +203,7 @@ class Session:
         self._reader = self._audio.ear.listen()
         self._began = self._audio.ear.position
         self._live.set()
+        concern.prevail(self._concern)
         self._carry_out(self._dialogue.go_live(self._moment(), carried))
         self.redeclare()
 
@@ -244,7 +249,9 @@ class Session:
             frame = await self._connection.receive()
             self._heartbeat.inbound(self._clock())
             self._events += 1
-            self._carry_out(self._dialogue.receive(decode_server(frame), self._moment()))
+            event = decode_server(frame)
+            self._concern.note(event)
+            self._carry_out(self._dialogue.receive(event, self._moment()))
 
     async def _sender(self) -> None:
         while True:
@@ -318,6 +325,7 @@ class Session:
                 self._cancellable.pop(call_id).cancel()
 
     async def _run_tool(self, call: ToolCall) -> None:
+        concern.carry(self._concern.in_turn(call.turn))
         started = self._clock()
         output, outcome = await self._tools.run(call.name, call.arguments)
         self._cancellable.pop(call.call_id, None)

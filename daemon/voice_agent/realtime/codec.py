@@ -107,6 +107,24 @@ def usage_of(response: ResponseInfo) -> Usage | None:
         return None
 
 
+# ------------------------------------------------------------------------------------------ names
+
+
+class _Named(msgspec.Struct):
+    id: str = ""
+
+
+_named_decoder = msgspec.json.Decoder(_Named)
+
+
+def session_id(session: Raw) -> str:
+    """What a server calls its session; empty if it does not say."""
+    try:
+        return _named_decoder.decode(session).id
+    except msgspec.DecodeError:
+        return ""
+
+
 # ----------------------------------------------------------------------------- effective formats
 
 

@@ -1,18 +1,23 @@
-"""Log lines on stderr: one event, one line, ``key=value`` extras; as text or as JSON.
+"""Log lines: one event, one line, ``key=value`` extras; as text, as JSON, or as entries of the journal.
 
     log.info("session ready", extra={"provider": "openai", "rate": 24000})
 
-In the journal a line begins with its priority as ``<4>`` (sd-daemon(3)) and without a time, which the journal
-has itself. What a server or a device says may hold line breaks and control characters: they are escaped, so
-that nobody else can write a line of ours.
+Where stderr is the journal, text becomes entries with fields (``journal``). Which session, turn and response
+a line is about is added here (``concern``), in text to warnings alone. What a server or a device says may
+hold line breaks and control characters: they are escaped, so that nobody else can write a line of ours. What
+other packages say, and what errors carry, may quote somebody: the log gets its kind and place (``quotes``).
 """
 
 import json
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal, TextIO
+
+from voice_agent import concern
+from voice_agent.telemetry import journal, quotes
 
 Format = Literal["text", "json"]
 
@@ -30,13 +35,32 @@ _OWN = {*logging.makeLogRecord({}).__dict__, "message", "asctime"}
 """Attributes that every record has; all others are extras."""
 
 
-def setup(level: str = "info", form: Format = "text", stream: TextIO | None = None) -> None:
-    """Send this package's lines from ``level`` on, and other packages' warnings, to ``stream`` (stderr)."""
-    stream = stream or sys.stderr
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonLines() if form == "json" else TextLines(journal=is_journal(stream)))
+def setup(
+    level: str = "info", form: Format = "text", stream: TextIO | None = None, *, transcripts: bool = False
+) -> None:
+    """Send this package's lines from ``level`` on, and other packages' warnings, to ``stream`` (stderr).
+
+    ``transcripts``: what others say is written down in full, as somebody's words may be.
+    """
+    logging.raiseExceptions = False  # it would print a line that cannot be formatted with all its arguments
+    handler = _handler(form, stream or sys.stderr, quotes.Quotes(in_full=transcripts))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger(PACKAGE).setLevel(level.upper())
+
+
+def _handler(form: Format, stream: TextIO, words: quotes.Quotes) -> logging.Handler:
+    handler: logging.Handler
+    if form == "json":
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(JsonLines(words))
+    elif is_journal(stream):
+        lines = TextLines(words, journal=True)
+        handler = journal.JournalHandler(lines.entry, stream.fileno())
+        handler.setFormatter(lines)
+    else:
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(TextLines(words))
+    return handler
 
 
 def is_journal(stream: TextIO) -> bool:
@@ -49,26 +73,49 @@ def is_journal(stream: TextIO) -> bool:
 
 
 class TextLines(logging.Formatter):
-    """``12:03:04.125 WARNING session: connection lost code=1006``, or the journal's form of it."""
+    """``12:03:04.125 WARNING session: connection lost code=1006``, or the journal's forms of it."""
 
-    def __init__(self, *, journal: bool = False) -> None:
+    def __init__(self, words: quotes.Quotes = quotes.SHY, *, journal: bool = False) -> None:
         super().__init__()
+        self._words = words
         self._journal = journal
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line; a traceback follows on lines of its own."""
-        source = record.name.removeprefix(f"{PACKAGE}.")
-        words = [f"{source}: {_escaped(record.getMessage())}", *_pairs(record)]
-        lines = [" ".join(words), *_traceback(self, record)]
+        """The line; a traceback follows on lines of its own. For the journal's stream each with ``<4>``."""
+        lines = self._lines(record)
         if self._journal:
             return "\n".join(f"<{PRIORITIES.get(record.levelno, 6)}>{line}" for line in lines)
         clock = datetime.fromtimestamp(record.created).astimezone()
         lines[0] = f"{clock:%H:%M:%S}.{record.msecs:03.0f} {record.levelname:<7} {lines[0]}"
         return "\n".join(lines)
 
+    def entry(self, record: logging.LogRecord) -> Mapping[str, str]:
+        """The same for the journal: the text for people, and all fields for ``journalctl FIELD=value``."""
+        about = {"event": self._words.message(record), "logger": record.name, **_extras(record)}
+        return {
+            "MESSAGE": "\n".join(self._lines(record)),
+            "PRIORITY": str(PRIORITIES.get(record.levelno, 6)),
+            "SYSLOG_IDENTIFIER": journal.IDENTIFIER,
+            "CODE_FILE": record.pathname,
+            "CODE_LINE": str(record.lineno),
+            "CODE_FUNC": record.funcName or "",
+            **{journal.field_name(name): _escaped(_text(value)) for name, value in about.items()},
+        }
+
+    def _lines(self, record: logging.LogRecord) -> list[str]:
+        source = record.name.removeprefix(f"{PACKAGE}.")
+        extras = _extras(record) if record.levelno >= logging.WARNING else _given(record)
+        pairs = [f"{name}={_value(value)}" for name, value in extras.items()]
+        message = _escaped(self._words.message(record))
+        return [" ".join([f"{source}: {message}", *pairs]), *self._words.traceback(record)]
+
 
 class JsonLines(logging.Formatter):
     """One JSON object a line: time (UTC), level, logger, message, the extras, and a traceback if any."""
+
+    def __init__(self, words: quotes.Quotes = quotes.SHY) -> None:
+        super().__init__()
+        self._words = words
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -76,27 +123,35 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": self._words.message(record),
             **_extras(record),
         }
-        if traceback := _traceback(self, record):
+        if traceback := self._words.traceback(record):
             entry["traceback"] = "\n".join(traceback)
         return json.dumps(entry, ensure_ascii=False, default=str)
 
 
-def _extras(record: logging.LogRecord) -> dict[str, object]:
+def _given(record: logging.LogRecord) -> dict[str, object]:
     return {name: value for name, value in record.__dict__.items() if name not in _OWN}
 
 
-def _pairs(record: logging.LogRecord) -> list[str]:
-    return [f"{name}={_value(value)}" for name, value in _extras(record).items()]
+def _extras(record: logging.LogRecord) -> dict[str, object]:
+    """What the line says itself, and then what it is about."""
+    given = _given(record)
+    return given | {
+        name: value
+        for name, value in concern.present().fields(given.get("turn")).items()
+        if name not in given
+    }
+
+
+def _text(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _value(value: object) -> str:
     """A float in three digits, a text bare if it is one plain word, else quoted."""
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    text = str(value)
+    text = _text(value)
     plain = text.isprintable() and text and not any(each in text for each in ' "=')
     return text if plain else json.dumps(text, ensure_ascii=False)
 
@@ -104,7 +159,3 @@ def _value(value: object) -> str:
 def _escaped(text: str) -> str:
     """``text`` on one line: control characters as Python writes them."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
-    return formatter.formatException(record.exc_info).splitlines() if record.exc_info else []
