@@ -57,10 +57,13 @@ from voice_agent.sessions import Lost, News, Sessions
 from voice_agent.storage import Store
 from voice_agent.supervision import Supervisor, forever
 from voice_agent.telemetry.counters import Counters
-from voice_agent.telemetry.http import HttpServer, UnixServer
+from voice_agent.telemetry.http import HttpServer
+from voice_agent.telemetry.local import UnixServer
 from voice_agent.telemetry.metrics import Exposition
 from voice_agent.telemetry.recent import Recent
+from voice_agent.telemetry.site import Site
 from voice_agent.telemetry.snapshot import Snapshot
+from voice_agent.telemetry.watchers import Watchers
 from voice_agent.terms import KeySource, Terms
 from voice_agent.tools.base import Toolbox
 from voice_agent.tools.plugins import furnish
@@ -98,8 +101,7 @@ class Agent:
         self.counters = Counters(self._tools)
         self.budget = budget_for(config)
         self.supervisor = Supervisor(on_look=on_look)
-        self._page = Exposition(self.snapshot).page
-        self._pages = Reporter(self, self.terms.provider.name).pages()
+        self._site = self._make_site()
         self.recent = Recent()
         self.ports = Ports(config, self.terms.settings.input_rate, self.terms.settings.output_rate)
         self.ports.devices.on_change = self._devices_changed
@@ -123,6 +125,11 @@ class Agent:
             self.allowance,
             *observers,
         )
+
+    def _make_site(self) -> Site:
+        reporter = Reporter(self, self.terms.provider.name)
+        watchers = Watchers(lambda: reporter.everything().body)
+        return Site(Exposition(self.snapshot).page, reporter.pages(), self._act, watchers)
 
     def _make_sessions(self) -> Sessions:
         return Sessions(
@@ -200,7 +207,7 @@ class Agent:
                     button = Button(Path(device), self._config.button.code, self.controls)
                     group.create_task(forever("button", button.run()))
                 if self._socket:
-                    control = UnixServer(self._socket, self._page, self._act, Desk(self._tools), self._pages)
+                    control = UnixServer(self._socket, self._site, Desk(self._tools))
                     serving = self.supervisor.restarting("control", control.run, Backoff(1.0, 60.0))
                     group.create_task(serving)
                 if self._config.metrics.enabled:
@@ -209,8 +216,8 @@ class Agent:
 
     async def _serve_metrics(self) -> None:
         wanted = self._config.metrics
-        act = self._act if self._config.control.http else None
-        await HttpServer(wanted.address, wanted.port, self._page, act, self._pages).run()
+        site = self._site if self._config.control.http else self._site._replace(act=None)
+        await HttpServer(wanted.address, wanted.port, site).run()
 
     def _act(self, path: str, query: Mapping[str, str]) -> tuple[HTTPStatus, bytes]:
         about_timers = timers_reply(self.clockwork, path, query)

@@ -15,9 +15,10 @@ from voice_agent.ports import Ports
 from voice_agent.sessions import Sessions
 from voice_agent.supervision import Supervisor, SupervisorStatistics
 from voice_agent.telemetry import report
-from voice_agent.telemetry.http import Page
+from voice_agent.telemetry.exchange import Answer
 from voice_agent.telemetry.recent import Recent
 from voice_agent.telemetry.report import Report
+from voice_agent.telemetry.site import Page
 from voice_agent.telemetry.snapshot import Device, Snapshot
 
 LEVEL_S = 1.0
@@ -70,17 +71,17 @@ class Reporter:
         """What is answered, by path."""
         return {"/healthz": self.health, "/readyz": self.readiness, "/status": self.everything}
 
-    def health(self) -> tuple[HTTPStatus, bytes]:
+    def health(self) -> Answer:
         """200 while a restart would not help; else 503, and what it could cure."""
         found = report.hangs(self._parts.supervisor.statistics().hanging)
         return _answer(report.Health(not found, found), well=not found)
 
-    def readiness(self) -> tuple[HTTPStatus, bytes]:
+    def readiness(self) -> Answer:
         """200 while the daemon can converse; else 503, and why not."""
         now = self.whole()
         return _answer(report.Readiness(now.ready, now.problems), well=now.ready)
 
-    def everything(self) -> tuple[HTTPStatus, bytes]:
+    def everything(self) -> Answer:
         """The whole report, however the daemon is."""
         return _answer(self.whole(), well=True)
 
@@ -183,9 +184,9 @@ def _components(watched: SupervisorStatistics) -> tuple[report.Component, ...]:
     )
 
 
-def _answer(body: msgspec.Struct, *, well: bool) -> tuple[HTTPStatus, bytes]:
+def _answer(body: msgspec.Struct, *, well: bool) -> Answer:
     status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
-    return status, msgspec.json.encode(body) + b"\n"
+    return Answer(status, msgspec.json.encode(body) + b"\n")
 
 
 def _known(seconds: float | None) -> float | None:

@@ -19,7 +19,9 @@ from voice_agent.controls.desk import Called, Desk, Inventory
 from voice_agent.controls.tools import Daemon, Here
 from voice_agent.dialogue import Manners, Reply
 from voice_agent.telemetry import http
-from voice_agent.telemetry.http import HttpServer, UnixServer
+from voice_agent.telemetry.http import HttpServer
+from voice_agent.telemetry.local import UnixServer
+from voice_agent.telemetry.site import Site
 from voice_agent.tools.base import Arguments, Tool, Toolbox
 
 ECHO = {
@@ -59,7 +61,7 @@ def act(_path: str, _query: Mapping[str, str]) -> tuple[HTTPStatus, bytes]:
 
 @asynccontextmanager
 async def daemon(path: Path) -> AsyncIterator[Path]:
-    task = asyncio.create_task(UnixServer(path, render, act, Desk(box())).run())
+    task = asyncio.create_task(UnixServer(path, Site(render, act=act), Desk(box())).run())
     async with asyncio.timeout(10):
         while not task.done() and not await asyncio.to_thread(path.exists):
             await asyncio.sleep(0)
@@ -147,7 +149,7 @@ def test_arguments_that_are_too_long_are_called_that(tmp_path: Path) -> None:
 
 def test_the_port_of_the_metrics_runs_no_tools_even_where_it_takes_controls() -> None:
     async def scene() -> bytes:
-        server = HttpServer("127.0.0.1", 0, render, act)
+        server = HttpServer("127.0.0.1", 0, Site(render, act=act))
         task = asyncio.create_task(server.run())
         while server.address is None:
             await asyncio.sleep(0)

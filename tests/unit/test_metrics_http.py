@@ -15,19 +15,17 @@ from voice_agent.controls.client import NotDone, NotRunning, candidates
 from voice_agent.controls.client import ask as command
 from voice_agent.controls.desk import Desk
 from voice_agent.telemetry import http
-from voice_agent.telemetry.http import (
-    MAX_CONNECTIONS,
-    MAX_REQUEST_BYTES,
-    Act,
-    CannotListen,
-    HttpServer,
-    UnixServer,
-)
+from voice_agent.telemetry.exchange import Answer
+from voice_agent.telemetry.http import MAX_CONNECTIONS, MAX_REQUEST_BYTES, CannotListen, HttpServer
+from voice_agent.telemetry.local import UnixServer
+from voice_agent.telemetry.site import Act, Page, Render, Site
 from voice_agent.tools.base import Toolbox
 
-PAGES: Mapping[str, http.Page] = {
-    "/healthz": lambda: (HTTPStatus.OK, b'{"healthy": true}'),
-    "/readyz": lambda: (HTTPStatus.SERVICE_UNAVAILABLE, b'{"ready": false}'),
+HTML = "text/html; charset=utf-8"
+PAGES: Mapping[str, Page] = {
+    "/healthz": lambda: Answer(HTTPStatus.OK, b'{"healthy": true}'),
+    "/readyz": lambda: Answer(HTTPStatus.SERVICE_UNAVAILABLE, b'{"ready": false}'),
+    "/": lambda: Answer(HTTPStatus.OK, b"<p>", HTML, {"Content-Security-Policy": "default-src 'none'"}),
 }
 
 
@@ -36,9 +34,9 @@ def render(accept: str) -> tuple[str, bytes]:
 
 
 @asynccontextmanager
-async def serving(page: http.Render = render) -> AsyncIterator[int]:
+async def serving(page: Render = render) -> AsyncIterator[int]:
     """A server's port."""
-    server = HttpServer("127.0.0.1", 0, page, None, PAGES)
+    server = HttpServer("127.0.0.1", 0, Site(page, PAGES))
     task = asyncio.create_task(server.run())
     while server.address is None:
         await asyncio.sleep(0)
@@ -65,7 +63,7 @@ async def ask(port: int, request: str) -> tuple[str, str]:
     return head, body
 
 
-def play(scene: Callable[[int], Awaitable[None]], page: http.Render = render) -> None:
+def play(scene: Callable[[int], Awaitable[None]], page: Render = render) -> None:
     async def run() -> None:
         async with serving(page) as port:
             await scene(port)
@@ -84,7 +82,11 @@ def play(scene: Callable[[int], Awaitable[None]], page: http.Render = render) ->
         ("GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "503 Service Unavailable", '{"ready": false}'),
         ("GET /readyz HTTP/1.1\r\nHost: evil.example\r\n\r\n", "403 Forbidden", "Forbidden\n"),
         ("GET /status HTTP/1.1\r\n\r\n", "404 Not Found", "Not Found\n"),
-        ("GET / HTTP/1.1\r\n\r\n", "404 Not Found", "Not Found\n"),
+        ("GET /readyz HTTP/1.1\r\nHost: [\r\n\r\n", "403 Forbidden", "Forbidden\n"),
+        ("GET /readyz HTTP/1.1\r\nHost: [::1]:9\r\n\r\n", "503 Service Unavailable", '{"ready": false}'),
+        ("GET /readyz HTTP/1.1\r\nHost: 192.0.2.7\r\n\r\n", "503 Service Unavailable", '{"ready": false}'),
+        ("GET / HTTP/1.1\r\n\r\n", "200 OK", "<p>"),
+        ("GET /events HTTP/1.1\r\n\r\n", "404 Not Found", "Not Found\n"),
         (
             "POST /metrics HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
             "405 Method Not Allowed",
@@ -196,7 +198,7 @@ def test_a_port_that_is_taken_is_named() -> None:
     async def run() -> None:
         async with serving() as port:
             with pytest.raises(CannotListen, match=f"127.0.0.1:{port}: Address already in use"):
-                await HttpServer("127.0.0.1", port, render).run()
+                await HttpServer("127.0.0.1", port, Site(render)).run()
 
     asyncio.run(run())
 
@@ -207,7 +209,7 @@ def test_it_listens_on_the_other_loopback_too() -> None:
             socket.create_server(("::1", 0), family=socket.AF_INET6).close()
         except OSError:
             pytest.skip("there is no IPv6 here")
-        server = HttpServer("::1", 0, render)
+        server = HttpServer("::1", 0, Site(render))
         task = asyncio.create_task(server.run())
         while server.address is None:
             await asyncio.sleep(0)
@@ -223,7 +225,7 @@ def test_a_bug_in_the_page_ends_the_server_and_is_no_secret() -> None:
         raise KeyError("a bug")
 
     async def run() -> None:
-        server = HttpServer("127.0.0.1", 0, broken)
+        server = HttpServer("127.0.0.1", 0, Site(broken))
         task = asyncio.create_task(server.run())
         while server.address is None:
             await asyncio.sleep(0)
@@ -257,7 +259,7 @@ class Deeds:
 
 async def asked(deeds: Deeds, request: str) -> str:
     """Head of the answer of a TCP server that takes control requests."""
-    server = HttpServer("127.0.0.1", 0, render, deeds.act)
+    server = HttpServer("127.0.0.1", 0, Site(render, act=deeds.act))
     task = asyncio.create_task(server.run())
     while server.address is None:
         await asyncio.sleep(0)
@@ -308,7 +310,7 @@ def test_without_permission_there_are_no_controls_at_the_port_of_the_metrics() -
 
 @asynccontextmanager
 async def controlled(path: Path, act: Act) -> AsyncIterator[None]:
-    task = asyncio.create_task(UnixServer(path, render, act, Desk(Toolbox())).run())
+    task = asyncio.create_task(UnixServer(path, Site(render, act=act), Desk(Toolbox())).run())
     async with asyncio.timeout(10):
         while not (task.done() or await asyncio.to_thread(answers, path)):
             await asyncio.sleep(0)
@@ -342,7 +344,7 @@ def test_a_socket_that_a_dead_daemon_left_is_taken_over_and_a_living_one_s_is_no
     async def run() -> None:
         async with controlled(path, Deeds().act):
             with pytest.raises(CannotListen, match="another voice-agent"):
-                await UnixServer(path, render, Deeds().act, Desk(Toolbox())).run()
+                await UnixServer(path, Site(render, act=Deeds().act), Desk(Toolbox())).run()
 
     asyncio.run(run())
 
@@ -358,7 +360,7 @@ def test_a_file_in_place_of_the_socket_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "control"
     path.write_text("precious")
     with pytest.raises(CannotListen, match="Address already in use"):
-        asyncio.run(UnixServer(path, render, Deeds().act, Desk(Toolbox())).run())
+        asyncio.run(UnixServer(path, Site(render, act=Deeds().act), Desk(Toolbox())).run())
     assert path.read_text() == "precious"
 
 
