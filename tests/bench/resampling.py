@@ -4,6 +4,7 @@ Behind: the most sound that a converter had taken and kept after a block: what i
 what the daemon does around it (16 bits to floats and back). Memory is what the package adds to NumPy.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,7 +20,7 @@ Convert = Callable[[Samples], Samples]
 PAIRS = [(44_100, 24_000), (48_000, 24_000), (24_000, 48_000), (24_000, 44_100), (24_000, 16_000)]
 SECONDS = 10
 FREQUENCY = 997.0
-PACKAGES = ("samplerate", "soxr")
+PACKAGES = ("voice_agent.audio.converter", "soxr")
 MEMORY = """
 import importlib, numpy, re, sys
 resident = lambda: int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1])
@@ -28,33 +29,34 @@ package = importlib.import_module(sys.argv[1])
 if sys.argv[1] == "soxr":
     package.ResampleStream(48000, 24000, 1, dtype="int16").resample_chunk(numpy.zeros(960, "int16"))
 else:
-    package.Resampler("sinc_fastest", 1).process(numpy.zeros(960, "float32"), 0.5)
+    package.Converter(0.5).process(numpy.zeros(960, "float32"))
 print(resident() - before)
 """
 
 
-def samplerate(rate: int, to_rate: int) -> Convert:
+def libsamplerate(rate: int, to_rate: int) -> Convert:
     """What the daemon uses."""
     return Resampler(rate, to_rate).process
 
 
-def soxr(quality: str) -> Callable[[int, int], Convert]:
-    """What it might have used."""
+def soxr(quality: str, *, steady: bool = False) -> Callable[[int, int], Convert]:
+    """What it might have used; ``steady``: by its engine for rates that vary, which gathers no blocks."""
 
     def make(rate: int, to_rate: int) -> Convert:
         import soxr
 
-        stream = soxr.ResampleStream(rate, to_rate, 1, dtype="int16", quality=quality)
+        stream = soxr.ResampleStream(rate, to_rate, 1, dtype="int16", quality=quality, vr=steady)
         return lambda samples: np.asarray(stream.resample_chunk(samples), np.int16)
 
     return make
 
 
 CANDIDATES = {
-    "samplerate sinc_fastest": samplerate,
+    "libsamplerate sinc_fastest": libsamplerate,
     "soxr QQ": soxr("QQ"),
     "soxr LQ": soxr("LQ"),
     "soxr HQ": soxr("HQ"),
+    "soxr HQ, variable": soxr("HQ", steady=True),
 }
 
 
@@ -82,16 +84,18 @@ def alias(convert: Convert, rate: int, to_rate: int) -> float:
 
 def memory_kb(package: str) -> int:
     """Resident memory that it adds to a process with NumPy."""
-    done = subprocess.run([sys.executable, "-c", MEMORY, package], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", MEMORY, package]
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ)
     return int(done.stdout)
 
 
 def main() -> None:
     """Print the table."""
-    print(f"{'':24} {'from':>6} {'to':>6} {'CPU ms/s':>8} {'behind ms':>9} {'THD+N dB':>8} {'alias dB':>8}")
+    print(f"{'':26} {'from':>6} {'to':>6} {'CPU ms/s':>8} {'behind ms':>9} {'THD+N dB':>8} {'alias dB':>8}")
     for name, make in CANDIDATES.items():
         for rate, to_rate in PAIRS:
-            print(f"{name:24} {rate:6} {to_rate:6} {row(make, rate, to_rate)}")
+            print(f"{name:26} {rate:6} {to_rate:6} {row(make, rate, to_rate)}")
     for package in PACKAGES:
         print(f"{package}: {memory_kb(package) / 1024:.1f} MB beside NumPy")
 

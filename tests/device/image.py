@@ -23,7 +23,6 @@ ROOT = HERE.parent.parent
 KEPT = ROOT / "build" / "device"
 
 SUITE = "trixie"  # the first Debian that has all that the daemon needs
-PYTHON = "3.13"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 MIRROR = "http://deb.debian.org/debian"
 PACKAGES = (
@@ -33,6 +32,7 @@ PACKAGES = (
     "busybox",
     "kmod",
     "alsa-utils",
+    "libsamplerate0",
     "python3-aiohttp",
     "python3-msgspec",
     "python3-numpy",
@@ -40,8 +40,6 @@ PACKAGES = (
     "python3-pyaudio",
     "python3-sdnotify",
 )
-WHEELS = ("samplerate>=0.2.4,<1",)
-"""What Debian does not have."""
 
 MODULES = (
     "drivers/media/mc/",
@@ -98,7 +96,7 @@ def prepare(say: Callable[[str], None]) -> Image:
 
 
 def _base(say: Callable[[str], None]) -> tuple[Path, Path]:
-    recipe = "\n".join([SUITE, PYTHON, *PACKAGES, *WHEELS, *MODULES, *USELESS, Path(__file__).read_text()])
+    recipe = "\n".join([SUITE, *PACKAGES, *MODULES, *USELESS, Path(__file__).read_text()])
     stamp = hashlib.sha256(recipe.encode()).hexdigest()[:12]
     kernel, base = KEPT / f"kernel-{stamp}", KEPT / f"base-{stamp}"
     if not (kernel.exists() and base.exists()):
@@ -198,15 +196,13 @@ def _ours() -> Iterable[archive.Entry]:
 
 
 def _install(folder: Path) -> None:
-    """This tree's wheel, and aarch64 wheels of what Debian does not have."""
+    """This tree's wheel: the rest is Debian's."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-qq"]
     built = KEPT / "wheel"
     shutil.rmtree(built, ignore_errors=True)
     _run([*pip, "wheel", "--no-deps", "--wheel-dir", str(built), str(ROOT)], "building our wheel")
-    foreign = [f"--platform=manylinux_2_{glibc}_aarch64" for glibc in (17, 24, 28, 34, 39)]
-    foreign += ["--implementation=cp", f"--python-version={PYTHON}", "--only-binary=:all:", "--no-deps"]
     ours = [str(path) for path in built.glob("*.whl")]
-    _run([*pip, "install", *foreign, f"--target={folder}", *ours, *WHEELS], "fetching wheels")
+    _run([*pip, "install", "--no-deps", "--no-index", f"--target={folder}", *ours], "unpacking it")
 
 
 def _run(command: Sequence[str], what: str) -> None:

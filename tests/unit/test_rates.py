@@ -1,12 +1,14 @@
 """Resampling in a stream, judged with a sine: what is added to it, and what becomes of the samples' count."""
 
-import sys
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.fakes.sines import AMPLITUDE, Samples, sine, thd_n_db, worst_step
+from voice_agent.audio import converter
 from voice_agent.audio.edge import PA_CONTINUE, PA_OUTPUT_UNDERFLOW
 from voice_agent.audio.rates import InputAdaptor, OutputAdaptor, Resampler
 from voice_agent.errors import DeviceUnavailable
@@ -88,10 +90,43 @@ def test_equal_rates_pass_unchanged() -> None:
     assert resampler.held_s == 0
 
 
-def test_without_the_package_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "samplerate", None)
-    with pytest.raises(DeviceUnavailable, match=r"24000 Hz to 44100 Hz .*pip install samplerate"):
-        Resampler(24_000, 44_100)
+def test_without_the_library_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converter, "LIBRARY", "libsamplerate.so.none")
+    converter._library.cache_clear()
+    try:
+        with pytest.raises(DeviceUnavailable, match=r"24000 Hz to 44100 Hz .*apt-get install libsamplerate0"):
+            Resampler(24_000, 44_100)
+    finally:
+        converter._library.cache_clear()
+
+
+def test_a_block_may_be_empty_or_as_long_as_a_minute() -> None:
+    resampler, minute = Resampler(44_100, 24_000), sine(FREQUENCY, 44_100, 60.0)
+    assert len(resampler.process(minute[:0])) == 0
+    assert len(resampler.process(minute)) == pytest.approx(60 * 24_000, abs=48)
+
+
+def test_two_streams_at_once_know_nothing_of_each_other() -> None:
+    tone, hum = sine(FREQUENCY, 44_100, 0.5), sine(FREQUENCY / 5, 44_100, 0.5)
+    alone = streamed(Resampler(44_100, 24_000), tone, 882)
+    one, other, heard = Resampler(44_100, 24_000), Resampler(44_100, 24_000), []
+    for at in range(0, len(tone), 882):
+        heard.append(one.process(tone[at : at + 882]))
+        other.process(hum[at : at + 882])
+    assert np.array_equal(np.concatenate(heard), alone)
+
+
+def test_what_a_converter_takes_is_given_back() -> None:
+    def resident_kb() -> int:
+        return int(re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())[1])  # type: ignore[index]
+
+    block = np.zeros(960, np.int16)
+    for _ in range(100):
+        Resampler(48_000, 24_000).process(block)
+    before = resident_kb()
+    for _ in range(2000):
+        Resampler(48_000, 24_000).process(block)
+    assert resident_kb() - before < 2000
 
 
 # ------------------------------------------------------------------------------------------- adaptors

@@ -6,8 +6,7 @@ that, an adaptor stands between the two::
     device asks 441 frames, stereo -> OutputAdaptor <- 240 samples, mono <- Speaker
     device brings 882 frames, stereo -> InputAdaptor -> 480 samples, mono -> Microphone
 
-The converter is libsamplerate's ``SRC_SINC_FASTEST``: a windowed sinc with 97 dB of signal to noise and a
-pass band of 80 % (its documentation). Sample n it gives stands for the moment n / rate of what it was given:
+The converter is libsamplerate's. Sample n it gives stands for the moment n / rate of what it was given:
 nothing is shifted. It only keeps about a millisecond in hand, for the filter's other half to be there.
 """
 
@@ -31,7 +30,7 @@ SLACK = 2
 class Resampler:
     """A stream of mono samples, at another rate; the state is kept from one call to the next.
 
-    Costs 4 to 9 ms of CPU for a second of sound. Raises DeviceUnavailable if the package is not installed.
+    Costs 4 to 9 ms of CPU for a second of sound. Raises DeviceUnavailable if libsamplerate is not installed.
     """
 
     def __init__(self, rate: int, to_rate: int) -> None:
@@ -65,17 +64,18 @@ class Resampler:
 
 
 def _converter(rate: int, to_rate: int) -> "Callable[[NDArray[np.float32]], NDArray[np.float32]]":
-    try:
-        import numpy as np  # noqa: F401 - loaded now, and not in the first callback
-        import samplerate
-    except ImportError as error:
-        raise DeviceUnavailable(
-            f"{rate} Hz to {to_rate} Hz needs a package that is not installed: pip install {error.name}"
-        ) from error
+    import numpy as np  # noqa: F401 - loaded now, and not in the first callback
+
+    from voice_agent.audio.converter import Converter
+
     if rate == to_rate:
         return lambda samples: samples
-    converter, ratio = samplerate.Resampler("sinc_fastest", 1), to_rate / rate
-    return lambda samples: converter.process(samples, ratio)
+    try:
+        return Converter(to_rate / rate).process
+    except OSError as error:
+        raise DeviceUnavailable(
+            f"{rate} Hz to {to_rate} Hz needs libsamplerate: apt-get install libsamplerate0"
+        ) from error
 
 
 class OutputAdaptor(Edge):
