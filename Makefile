@@ -66,9 +66,9 @@ test-device: $(DEVELOPING) ## Try real sound devices in an emulated arm64 Debian
 	@$(BIN)/python -m tests.device
 
 .PHONY: test-system
-test-system: $(DEVELOPING) ## Try the unit on a booted Debian 13 (as root, in systemd-nspawn)
-	@[ "$$(id -u)" != 0 ] || scripts/system-packages node
-	@$(BIN)/pytest -q tests/nspawn/scenes.py
+test-system: $(DEVELOPING) ## Talk to the service on booted Debian 13s, and strike it (as root, in systemd-nspawn)
+	@[ "$$(id -u)" != 0 ] || scripts/system-packages node || true
+	@$(BIN)/python -m tests.nspawn
 
 .PHONY: bench
 bench: $(DEVELOPING) ## Measure the daemon against floors (bench-out/bench.json)
