@@ -16,6 +16,7 @@ from voice_agent.sessions import Sessions
 from voice_agent.supervision import Supervisor, SupervisorStatistics
 from voice_agent.telemetry import report
 from voice_agent.telemetry.exchange import Answer
+from voice_agent.telemetry.page import status_page
 from voice_agent.telemetry.recent import Recent
 from voice_agent.telemetry.report import Report
 from voice_agent.telemetry.site import Page
@@ -69,7 +70,13 @@ class Reporter:
 
     def pages(self) -> Mapping[str, Page]:
         """What is answered, by path."""
-        return {"/healthz": self.health, "/readyz": self.readiness, "/status": self.everything}
+        shown = status_page()
+        return {
+            "/": lambda: shown,
+            "/healthz": self.health,
+            "/readyz": self.readiness,
+            "/status": self.everything,
+        }
 
     def health(self) -> Answer:
         """200 while a restart would not help; else 503, and what it could cure."""
