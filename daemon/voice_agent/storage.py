@@ -1,7 +1,7 @@
 """Small files that outlive the process: read once, replaced whole, and never in the way of the event loop.
 
-A disk that is full, read-only, worn, or full of nonsense costs the memory of earlier processes, which is told
-once, and nothing else.
+A disk that is full, read-only, worn, or full of nonsense costs the memory of earlier processes, which is
+told, and nothing else.
 """
 
 import logging
@@ -13,6 +13,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
+
+from voice_agent.repeats import Repeats
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ class Store(Generic[S]):
         self._writing = False
         self._failed = False
         self._writer: threading.Thread | None = None
-        self._told = False
+        self._failures = Repeats(log)
 
     def read(self) -> S | None:
         """What an earlier process left, if it makes sense."""
@@ -53,7 +55,7 @@ class Store(Generic[S]):
                 return None
             with self._path.open("rb") as file:
                 return msgspec.json.decode(file.read(LONGEST_FILE), type=self._shape)
-        except (OSError, msgspec.MsgspecError, ValueError) as error:
+        except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
             self._tell(self._excuses.reading, error)
             return None
 
@@ -94,14 +96,13 @@ class Store(Generic[S]):
                     os.fsync(file.fileno())
             beside.replace(self._path)
             self._failed = False
+            self._failures.over(self._excuses.writing)
         except OSError as error:
             self._failed = True
             self._tell(self._excuses.writing, error)
 
     def _tell(self, text: str, error: Exception) -> None:
-        if not self._told:
-            self._told = True
-            log.warning(text, extra={"path": str(self._path), "reason": str(error)})
+        self._failures.tell(text, text, {"path": str(self._path), "reason": str(error)})
 
 
 def state_directory(environ: Mapping[str, str] = os.environ) -> Path | None:

@@ -21,7 +21,8 @@ from voice_agent.dialogue import (
     UserSaid,
     UserStopped,
 )
-from voice_agent.telemetry.facts import MAX_CHARS, MAX_KINDS, FactLog
+from voice_agent.repeats import MAX_KINDS
+from voice_agent.telemetry.facts import MAX_CHARS, FactLog
 
 PRIVATE = "my secret plans"
 FACTS: tuple[Fact, ...] = (
@@ -33,7 +34,7 @@ FACTS: tuple[Fact, ...] = (
     Silenced(2, 1, 100),
     ToolCalled(1, "get_weather", f'{{"city":"{PRIVATE}"}}', here=True),
     ToolAnswered(1, "get_weather", outcome="ok", seconds=0.1),
-    AnswerDropped(1, 480),
+    AnswerDropped(1, 0.02),
     AnswerFailed(1, "failed", "overloaded"),
     Stuck(1, "no_response", "asked"),
     Restored(3, 400),
@@ -70,6 +71,14 @@ def test_a_fault_is_news_once(caplog: pytest.LogCaptureFixture) -> None:
     assert levels == [logging.WARNING, logging.DEBUG, logging.WARNING]
 
 
+def test_an_answer_that_fails_again_and_again_is_news_once(caplog: pytest.LogCaptureFixture) -> None:
+    failed, stuck = AnswerFailed(1, "failed", "x" * 10_000), Stuck(1, "no_audio", "asked_again")
+    records = told(caplog, FactLog(), failed, stuck, failed, stuck, AnswerFailed(2, "incomplete", "x"))
+    levels = [record.levelno for record in records]
+    assert levels == [logging.WARNING, logging.WARNING, logging.DEBUG, logging.DEBUG, logging.WARNING]
+    assert len(records[0].__dict__["reason"]) == MAX_CHARS
+
+
 def test_a_benign_fault_is_whispered(caplog: pytest.LogCaptureFixture) -> None:
     (record,) = told(caplog, FactLog(), ServerFault("benign", "response_cancel_not_active", "x"))
     assert record.levelno == logging.DEBUG
@@ -80,7 +89,6 @@ def test_a_server_cannot_fill_memory_or_the_log_with_new_kinds_of_faults(
 ) -> None:
     log = FactLog()
     records = told(caplog, log, *(ServerFault("unrecognised", str(n), "") for n in range(1000)))
-    assert len(log._faults_told) == MAX_KINDS
     assert len([record for record in records if record.levelno >= logging.WARNING]) == MAX_KINDS
     (record,) = told(caplog, log, ServerFault("complaint", "z", "x" * 10_000))
     assert len(record.__dict__["reason"]) == MAX_CHARS

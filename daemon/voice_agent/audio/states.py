@@ -5,6 +5,7 @@ from enum import Enum, StrEnum
 from typing import NamedTuple
 
 from voice_agent.audio.names import Direction
+from voice_agent.repeats import Repeats
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class News:
 
     def __init__(self, direction: Direction) -> None:
         self._direction = direction
-        self._told: set[Condition] = set()
+        self._troubles = Repeats(log)
         self._last_told: Condition | None = None
 
     def tell(self, state: DeviceState) -> None:
@@ -74,18 +75,15 @@ class News:
         fields = {"direction": self._direction.value, "device": state.device, "reason": state.reason}
         if state.rate:
             fields |= {"rate": str(state.rate), "channels": str(state.channels)}
-        log.log(self._loudness(state.condition), "sound device %s", state.condition.value, extra=fields)
+        text, level = f"sound device {state.condition.value}", LEVELS[state.condition]
+        if level == logging.WARNING:
+            news = self._troubles.tell(state.condition, text, fields)
+        else:
+            news = state.condition is not self._last_told and level > logging.DEBUG
+            log.log(level if news else logging.DEBUG, text, extra=fields)
+        if news:
+            self._last_told = state.condition
 
     def stable(self) -> None:
         """What comes now is news again."""
-        self._told.clear()
-
-    def _loudness(self, condition: Condition) -> int:
-        is_open = condition is Condition.OPEN
-        if self._last_told is Condition.OPEN if is_open else condition in self._told:
-            return logging.DEBUG
-        level = LEVELS[condition]
-        if level > logging.DEBUG:
-            self._told.add(condition)
-            self._last_told = condition
-        return level
+        self._troubles.over()

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from voice_agent.backoff import Backoff
 from voice_agent.controls.panel import Refused
+from voice_agent.repeats import Repeats
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,8 @@ EV_KEY = 1
 UP, DOWN = 0, 1
 EVIOCGRAB = 0x40044590  # _IOW('E', 0x90, int)
 READ_EVENTS = 64
+SETTLED_S = 60.0
+"""A button that has been there for so long is missed anew."""
 
 
 class Pressed(Protocol):
@@ -44,7 +47,7 @@ class Button:
         self._code = code
         self._controls = controls
         self._backoff = backoff or Backoff(0.5, 30.0)
-        self._told = False
+        self._news = Repeats(log)
 
     async def run(self) -> None:
         """Obey the button, for ever."""
@@ -52,12 +55,9 @@ class Button:
             try:
                 await self._obey()
             except OSError as error:
-                level = logging.DEBUG if self._told else logging.WARNING
-                fields = {"device": str(self._device), "reason": error.strerror or str(error)}
-                log.log(
-                    level, "no button: is it plugged in, and is the daemon in the group input?", extra=fields
-                )
-                self._told = True
+                reason = error.strerror or str(error)
+                text = "no button: is it plugged in, and is the daemon in the group input?"
+                self._news.tell(reason, text, {"device": str(self._device), "reason": reason})
             await asyncio.sleep(self._backoff.next_delay())
 
     async def _obey(self) -> None:
@@ -66,8 +66,8 @@ class Button:
         down = False
         try:
             _grab(descriptor)
-            log.info("a button is there", extra={"device": str(self._device)})
-            self._told = False
+            self._news.tell("there", "a button is there", {"device": str(self._device)}, level=logging.INFO)
+            self._news.over(within_s=SETTLED_S)
             self._backoff.succeeded()
             while True:
                 await _readable(descriptor)

@@ -20,8 +20,13 @@ from voice_agent.dialogue import (
     UserSaid,
     UserStopped,
 )
+from voice_agent.repeats import Repeats
 
 log = logging.getLogger(__name__)
+
+
+SETTLED_S = 60.0
+"""Once answers have been heard for so long without a failure, the next failure is news."""
 
 
 class FactLog:
@@ -29,8 +34,8 @@ class FactLog:
 
     def __init__(self, *, transcripts: bool = False) -> None:
         self._transcripts = transcripts
-        self._faults_told: set[tuple[str, str]] = set()
-        self._refused_told: set[str] = set()
+        self._failures = Repeats(log)
+        self._complaints = Repeats(log)
 
     def __call__(self, fact: Fact) -> None:
         """Write one line, or none."""
@@ -41,6 +46,7 @@ class FactLog:
                 log.debug("user stopped", extra={"turn": turn})
             case FirstSound(turn, seconds, model_s):
                 log.info("answering", extra={"turn": turn, "after_s": seconds, "model_s": model_s})
+                self._failures.over(within_s=SETTLED_S)
             case Silenced(turn, items, heard_ms):
                 log.info("interrupted", extra={"turn": turn, "items": items, "heard_ms": heard_ms})
             case UserSaid(turn, text):
@@ -59,12 +65,14 @@ class FactLog:
                 log.info(
                     "tool answered", extra={"turn": turn, "tool": name, "outcome": outcome, "took_s": seconds}
                 )
-            case AnswerDropped(turn, samples):
-                log.debug("late audio dropped", extra={"turn": turn, "samples": samples})
+            case AnswerDropped(turn, seconds):
+                log.debug("late audio dropped", extra={"turn": turn, "late_s": seconds})
             case AnswerFailed(turn, status, reason):
-                log.warning("no answer", extra={"turn": turn, "status": status, "reason": reason})
+                extra = {"turn": turn, "status": status, "reason": reason[:MAX_CHARS]}
+                self._failures.tell(status, "no answer", extra)
             case Stuck(turn, kind, remedy):
-                log.warning("stuck", extra={"turn": turn, "kind": kind, "remedy": remedy})
+                extra = {"turn": turn, "kind": kind, "remedy": remedy}
+                self._failures.tell((kind, remedy), "stuck", extra)
             case Restored(turns, chars):
                 log.info("context restored", extra={"turns": turns, "chars": chars})
             case TokensUsed(turn):
@@ -75,27 +83,19 @@ class FactLog:
                 self._fault(fact)
 
     def _fault(self, fault: ServerFault) -> None:
-        """News once: the first of a kind is a warning, repeats are whispered."""
-        kind = (fault.kind, fault.code)
-        news = kind not in self._faults_told and len(self._faults_told) < MAX_KINDS
-        if news:
-            self._faults_told.add(kind)
-        level = logging.WARNING if news and fault.kind != "benign" else logging.DEBUG
         extra = {"kind": fault.kind, "code": fault.code, "reason": fault.message[:MAX_CHARS]}
-        log.log(level, "the server complains", extra=extra)
+        if fault.kind == "benign":
+            log.debug("the server complains", extra=extra)
+        else:
+            self._complaints.tell((fault.kind, fault.code), "the server complains", extra)
 
     def _refused(self, fact: ToolsRefused) -> None:
-        news = not self._refused_told.issuperset(fact.names)
-        self._refused_told.update(fact.names)
         extra = {"tools": ", ".join(fact.names), "reason": fact.reason[:MAX_CHARS]}
-        log.log(logging.WARNING if news else logging.DEBUG, "the server refuses tools", extra=extra)
+        self._complaints.tell(fact.names, "the server refuses tools", extra)
 
     def _words(self, text: str) -> dict[str, str | int]:
         return {"text": text} if self._transcripts else {"chars": len(text)}
 
-
-MAX_KINDS = 100
-"""A server that invents a new kind of fault each time must not fill our memory or the log."""
 
 MAX_CHARS = 300
 """A server's message may quote a whole event."""

@@ -2,8 +2,8 @@
 
 An error's message and another package's warning may quote what somebody said, what a tool answered, an
 address with a password in it. Of an error the log gets the frames, which show code and no values, and the
-type; its message only if it is one of ours, the system's, or about code. Of a warning it gets the beginning, up
-to where data begin.
+type; its message only if it is one of ours, the system's, or about code. Of a warning it gets the beginning,
+up to where data begin.
 """
 
 import logging

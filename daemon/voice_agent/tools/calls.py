@@ -19,6 +19,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from voice_agent.errors import ToolError, ToolTimeout
+from voice_agent.repeats import Repeats
 from voice_agent.tools.answer import Answer, answered, failure
 from voice_agent.tools.helper import beside
 from voice_agent.tools.schema import Checker, InvalidArguments
@@ -31,7 +32,7 @@ MAX_RUNNING = 16
 """Calls at the same time, of all tools; a model that asks for more has lost its way."""
 
 MAX_NOTED = 100
-"""Bugs that the log tells once each; later ones are whispered."""
+"""Bugs that the log is told of; more at the same time are whispered."""
 
 LARGEST_EXACT = 2.0**53
 """Up to here a float says which integer it is."""
@@ -59,7 +60,7 @@ class Calls:
     def __init__(self) -> None:
         self._running = 0
         self._strays: set[object] = set()
-        self._noted: set[tuple[str, str]] = set()
+        self._bugs = Repeats(log, MAX_NOTED)
         self._full_since: float | None = None
 
     @property
@@ -144,11 +145,7 @@ class Calls:
 
     def _note(self, name: str, error: str, where: str) -> None:
         """News once. Neither message nor traceback of an error: they may quote what somebody said."""
-        news = (name, where) not in self._noted and len(self._noted) < MAX_NOTED
-        if news:
-            self._noted.add((name, where))
-        extra = {"tool": name, "error": error, "at": where}
-        log.log(logging.WARNING if news else logging.DEBUG, "tool failed", extra=extra)
+        self._bugs.tell((name, where), "tool failed", {"tool": name, "error": error, "at": where})
 
     def _leave_behind(self, call: asyncio.Future[T]) -> None:
         self._strays.add(call)

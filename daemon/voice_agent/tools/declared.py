@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from voice_agent.credentials import Secret, find_named
 from voice_agent.dialogue import Manners, Reply
 from voice_agent.errors import ConfigError, ToolError
+from voice_agent.repeats import Repeats
 from voice_agent.tools.helper import beside
 
 log = logging.getLogger(__name__)
+_missing = Repeats(log)
 
 Credentials = Callable[[str], Secret]
 """A credential by its name, as it is now; a ConfigError says that there is none. Blocks."""
@@ -29,5 +31,5 @@ async def credential(name: str, find: Credentials = find_named) -> Secret:
     try:
         return (await beside(lambda: find(name), "credential")).result()
     except ConfigError as error:
-        log.warning("a tool has no credential", extra={"credential": name, "reason": str(error)})
+        _missing.tell(name, "a tool has no credential", {"credential": name, "reason": str(error)})
         raise ToolError(f"the credential {name} of this tool cannot be read") from None

@@ -15,6 +15,7 @@ from typing import NamedTuple, NoReturn
 from voice_agent.backoff import Backoff
 from voice_agent.credentials import Secret
 from voice_agent.errors import ConfigError, ToolError
+from voice_agent.repeats import Repeats
 from voice_agent.tools.base import Arguments, Handler, Tool
 from voice_agent.tools.helper import beside
 from voice_agent.tools.mcp.child import Child, running
@@ -92,7 +93,7 @@ class Keeper:
         self._tools = 0
         self._connections = 0
         self._reason = "not connected yet"
-        self._told: set[str] = set()
+        self._losses = Repeats(log, MAX_TOLD)
         self._flaps = False
 
     def state(self) -> KeeperState:
@@ -156,6 +157,7 @@ class Keeper:
             self._connections += 1
             level = logging.DEBUG if self._flaps else logging.INFO
             log.log(level, "tool server connected", extra={"server": self.name, "tools": self._tools})
+            self._losses.over(within_s=SETTLED_S)
         self._call, self._reason = call, ""
         self._connected.set()
         self.decided.set()
@@ -167,11 +169,7 @@ class Keeper:
         self._flaps = had and lasted_s < SETTLED_S
         if had and not self._flaps:
             self._backoff.succeeded()
-            self._told.clear()
-        news = reason not in self._told and len(self._told) < MAX_TOLD
-        self._told.add(reason) if news else None
-        level = logging.WARNING if news else logging.DEBUG
-        log.log(level, "tool server not connected", extra={"server": self.name, "reason": reason})
+        self._losses.tell(reason, "tool server not connected", {"server": self.name, "reason": reason})
         self._reason = reason
         self.decided.set()
         if self._declared is not None and self._withdrawal is None:
