@@ -220,4 +220,4 @@ def _error_of(info: ResponseInfo) -> ErrorDetail:
 def reason_of(info: ResponseInfo) -> str:
     """Why a response is not ``completed``, in the server's words."""
     error, details = _error_of(info), info.status_details
-    return error.message or error.code or (details and details.reason) or ""
+    return error.told or error.code or (details and details.reason) or ""

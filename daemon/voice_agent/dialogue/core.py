@@ -273,7 +273,7 @@ class Dialogue:
         books = self._books
         books.requests.was_refused(error.event_id, busy=error.code == BUSY, now=at.now)
         verdict = judge(error)
-        message = error.message or error.type or "no message"
+        message = error.told or error.type or "no message"
         if verdict in (Verdict.BENIGN, Verdict.COMPLAINT):
             instead = self._restoration.refused(error, at.now)
             if instead is not None:

@@ -11,6 +11,8 @@ Beta-era names are subclasses of their GA successors, so ``match`` on the GA cla
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from voice_agent.discretion import discreet
+
 EMPTY_OBJECT = Raw(b"{}")
 
 
@@ -55,6 +57,11 @@ class ErrorDetail(Wire, frozen=True):
     message: str | None = None
     param: str | None = None
     event_id: str | None = None
+
+    @property
+    def told(self) -> str:
+        """The message, as far as it may be repeated."""
+        return discreet(self.message or "")
 
 
 class StatusDetails(Wire, frozen=True):

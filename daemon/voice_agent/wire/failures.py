@@ -13,6 +13,7 @@ from http import HTTPStatus
 
 import aiohttp
 
+from voice_agent.discretion import discreet
 from voice_agent.errors import (
     Cause,
     ConnectFailed,
@@ -194,7 +195,7 @@ def at_close(code: int, reason: str) -> SessionError:
     """The server sent a closing frame; code 0 if there was none in it."""
     cause, advice = _BY_CODE.get(code, (Cause.CLOSED_OTHERWISE, ""))
     text = f"the server closed the connection: code {code or 'missing'}"
-    text += "".join(f", {part}" for part in (reason, advice) if part)
+    text += "".join(f", {part}" for part in (discreet(reason), advice) if part)
     return Unauthorized(text, cause=cause) if cause in _REFUSING else ConnectionLost(text, cause=cause)
 
 
