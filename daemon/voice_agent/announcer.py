@@ -107,6 +107,10 @@ class Announcer:
 
     # ------------------------------------------------------------------------------------ what is asked
 
+    def use(self, cues: Cues) -> None:
+        """Let these sound from now on; they have been reviewed."""
+        self._cues = cues
+
     def play(self, cue: str) -> None:
         """Let a cue sound soon, unless something else does."""
         if not self._wanted.full():

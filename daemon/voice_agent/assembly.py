@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,8 +22,9 @@ from voice_agent.errors import ConfigError
 from voice_agent.lifetime import Lifetime
 from voice_agent.realtime.events import ToolSpec, TurnDetection
 from voice_agent.realtime.providers import PROVIDERS, Place, Provider, SessionSettings, custom, endpoint
+from voice_agent.reconnect import Reconnect
 from voice_agent.storage import Store, state_directory
-from voice_agent.tools.base import Tool, Toolbox
+from voice_agent.tools.base import DEVICE, Tool, Toolbox
 from voice_agent.tools.clock import clock_tool
 from voice_agent.tools.device import Device, Elsewhere, device_tools
 from voice_agent.tools.plugins import Context
@@ -94,7 +95,14 @@ def settings_for(config: Config, tools: tuple[ToolSpec, ...]) -> SessionSettings
 
 def toolbox_for(config: Config, device: Device | None = None, clockwork: Clockwork | None = None) -> Toolbox:
     """The tools that the operator has enabled; ``device`` and ``clockwork`` are what they may command."""
-    device = device or Elsewhere()
+    toolbox = Toolbox()
+    for source, tools in tools_for(config, device or Elsewhere(), clockwork).items():
+        toolbox.put(source, tools, trusted=True)
+    return toolbox
+
+
+def tools_for(config: Config, device: Device, clockwork: Clockwork | None) -> Mapping[str, Sequence[Tool]]:
+    """The same by their source."""
     known: tuple[Tool, ...] = (
         weather_for(config),
         clock_tool(),
@@ -102,9 +110,8 @@ def toolbox_for(config: Config, device: Device | None = None, clockwork: Clockwo
         volume_tool(device),
         *device_tools(device),
     )
-    toolbox = Toolbox(tool for tool in known if tool.name in config.tools.enabled)
-    toolbox.put("configuration", declared_tools(config), trusted=True)
-    return toolbox
+    built_in = [tool for tool in known if tool.name in config.tools.enabled]
+    return {DEVICE: built_in, "configuration": tuple(declared_tools(config))}
 
 
 def declared_tools(config: Config) -> Iterator[Tool]:
@@ -207,6 +214,19 @@ def budget_for(config: Config) -> Budget:
     is_limited = bool(wanted.audio_minutes or wanted.tokens)
     directory = state_directory() if is_limited else None
     return Budget(audio_minutes=wanted.audio_minutes, tokens=wanted.tokens, directory=directory)
+
+
+def limit_budget(budget: Budget, config: Config) -> None:
+    """Hold the account to other limits; if there are any, it is kept across restarts from now on."""
+    wanted = config.budget
+    is_limited = bool(wanted.audio_minutes or wanted.tokens)
+    directory = state_directory() if is_limited else None
+    budget.limit(audio_minutes=wanted.audio_minutes, tokens=wanted.tokens, directory=directory)
+
+
+def reconnect_for(config: Config) -> Reconnect:
+    """How patient to be with the network."""
+    return Reconnect(config.reconnect.first_s, config.reconnect.cap_s)
 
 
 def mixer_for(config: Config) -> Mixer | None:

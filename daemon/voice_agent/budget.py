@@ -87,13 +87,19 @@ class Budget:
         today: Callable[[], date] = lambda: datetime.now().astimezone().date(),
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self.cap_s = audio_minutes * 60
-        self.cap_tokens = tokens
+        self._store = Store(directory / FILE, Day, EXCUSES) if directory else None
+        self.limit(audio_minutes=audio_minutes, tokens=tokens)
         self._today = today
         self._clock = clock
-        self._store = Store(directory / FILE, Day, EXCUSES) if directory else None
         self._looked_at = self._saved_at = clock()
         self._day = (self._store and self._store.read()) or Day(today(), begun=(today(),))
+
+    def limit(self, *, audio_minutes: float, tokens: int, directory: Path | None = None) -> None:
+        """From now on, these are the caps; what was used counts. ``directory``: where to keep the account."""
+        self.cap_s = audio_minutes * 60
+        self.cap_tokens = tokens
+        if directory and not self._store:
+            self._store = Store(directory / FILE, Day, EXCUSES)
 
     def streamed(self, *, sent_s: float = 0.0, received_s: float = 0.0) -> None:
         """Note sound, in seconds of sound."""

@@ -11,9 +11,9 @@ from typing import Protocol
 
 from voice_agent.announcer import QUICK_S, Announcer, Cues, Room
 from voice_agent.dialogue import AnswerFailed, Fact, FirstSound, State, TurnStarted
-from voice_agent.errors import Cause
+from voice_agent.errors import Cause, SessionError
 from voice_agent.reconnect import Temper
-from voice_agent.sessions import Exhausted, Live, Lost, News, Parked
+from voice_agent.sessions import Exhausted, Live, Lost, News, Parked, Unprepared
 from voice_agent.telemetry import snapshot as figures
 from voice_agent.telemetry.counters import Counters
 
@@ -77,7 +77,7 @@ class Herald:
     ) -> None:
         self.connection = "not connected yet"
         self.state: figures.State = "connecting"
-        self._provider = provider
+        self.provider = provider
         self._ends = ends
         self._counters = counters
         self._on_change = on_change
@@ -113,6 +113,8 @@ class Herald:
                 self._counters.parked()
                 log.info("parked until somebody speaks")
                 self._say("parked", "parked: waiting for speech", None)
+            case Unprepared(reason):
+                self._unprepared(reason)
             case Exhausted():
                 self._counters.exhausted()
                 log.error("the day's allowance is used up: no session before tomorrow")
@@ -123,12 +125,12 @@ class Herald:
     def _live(self, after_s: float, *, renewed: bool) -> None:
         self._counters.live(after_s, renewed=renewed)
         what = "session renewed" if renewed else "session ready"
-        log.info(what, extra={"provider": self._provider, "after_s": after_s})
+        log.info(what, extra={"provider": self.provider, "after_s": after_s})
         self._greet(renewed=renewed)
         self._own_up()
         self._told.clear()
         self._lost_at = None
-        self._say("live", f"in session with {self._provider}", None)
+        self._say("live", f"in session with {self.provider}", None)
 
     def _greet(self, *, renewed: bool) -> None:
         """Whoever was told that there is no session is told that there is one; else the first one is news."""
@@ -162,6 +164,13 @@ class Herald:
         state: figures.State = "refused" if refused else "waiting"
         self._say(state, f"no session: {lost.reason}", excuse_for(lost), asked=asked)
 
+    def _unprepared(self, reason: SessionError) -> None:
+        """It harms nobody before the old session ends; but after a change of settings people wait for it."""
+        level = logging.DEBUG if reason.cause in self._told else logging.WARNING
+        self._told.add(reason.cause)
+        extra = {"cause": reason.cause.value, "reason": str(reason)}
+        log.log(level, "the next session cannot be opened; the present one goes on", extra=extra)
+
     def _in_conversation(self) -> bool:
         return monotonic() - self._spoken_at < IN_CONVERSATION_S
 
@@ -171,6 +180,10 @@ class Herald:
         self._on_change()
 
     # ----------------------------------------------------------------------------------- speaking
+
+    def use(self, cues: Cues) -> None:
+        """Let these sounds be heard from now on; they have been reviewed."""
+        self._announcer.use(cues)
 
     def play(self, cue: str) -> None:
         """Let a cue sound soon, unless somebody speaks."""

@@ -75,10 +75,13 @@ class Lifetime:
         known = [limit for limit in (self._stated_s or None, self._learned_s) if limit]
         return min(known) if known and self._stated_s != 0 else None
 
-    def step(self, age_s: float, quiet_s: float | None, *, farewell: bool = False) -> Step:
+    def step(
+        self, age_s: float, quiet_s: float | None, *, farewell: bool = False, outdated: bool = False
+    ) -> Step:
         """What to do with a session of this age, quiet for this long (``None``: it is not quiet).
 
-        ``farewell``: the user has taken leave, and rests as soon as it is quiet.
+        ``farewell``: the user has taken leave, and rests as soon as it is quiet. ``outdated``: the settings
+        by which the session was opened have changed since.
         """
         self._refute(age_s)
         is_quiet = quiet_s is not None and quiet_s >= self._quiet_s
@@ -86,6 +89,8 @@ class Lifetime:
             return Step.PARK
         if self._park_after_s and quiet_s is not None and quiet_s >= self._park_after_s:
             return Step.PARK
+        if outdated:
+            return Step.RENEW if is_quiet else Step.PREPARE
         limit_s = self.limit_s
         if limit_s is None:
             return Step.SERVE

@@ -55,6 +55,7 @@ class Ports:
     def __init__(self, config: Config, input_rate: int, output_rate: int) -> None:
         self._config = config.audio
         gate, ending_ms = config.gate, config.session.turn_detection.silence_duration_ms
+        self._trailing_ms = gate.trailing_ms
         self._gain = 1.0
         self.volume = FULL
         self.speaker = self._speaker(output_rate)
@@ -64,7 +65,7 @@ class Ports:
         self.valve = Valve(
             Mode(gate.mode),
             pre_roll_ms=gate.pre_roll_ms,
-            trailing_ms=max(gate.trailing_ms, ending_ms + TRAILING_MS),
+            trailing_ms=max(self._trailing_ms, ending_ms + TRAILING_MS),
             talk_ms=gate.talk_s * 1000,
         )
         self._pre_roll_ms = gate.pre_roll_ms
@@ -103,6 +104,11 @@ class Ports:
         self._guard = self._make_guard()
         self.ear.stage = self._guard.hear
         self.devices.use(speaker=self.speaker, microphone=self.microphone)
+
+    def end_turns_by(self, ending_ms: float) -> None:
+        """From now on, so much silence ends a turn at the server."""
+        self.ear.end_by(ending_ms + ENDING_MS)
+        self.valve.trail(max(self._trailing_ms, ending_ms + TRAILING_MS))
 
     def statistics(self) -> AudioStatistics:
         """The counters of the present ends."""

@@ -61,11 +61,10 @@ class Parts(Protocol):
 
 
 class Reporter:
-    """Makes the pages; ``provider``: its name. The parts are looked up when they are asked."""
+    """Makes the pages. The parts are looked up when they are asked."""
 
-    def __init__(self, parts: Parts, provider: str) -> None:
+    def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._provider = provider
         self._began = monotonic()
 
     def pages(self) -> Mapping[str, Page]:
@@ -123,7 +122,7 @@ class Reporter:
     def _link(self, now: Snapshot) -> report.Link:
         recent = self._parts.recent
         return report.Link(
-            provider=self._provider,
+            provider=self._parts.herald.provider,
             connection=self._parts.herald.connection,
             age_s=_known(now.link.age_s),
             limit_s=now.link.limit_s,

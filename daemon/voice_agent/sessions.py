@@ -13,7 +13,7 @@ retries in a tight loop. What happens is told as ``News``; nobody has to listen.
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from math import inf
 from time import monotonic
@@ -65,7 +65,14 @@ class Exhausted:
     """The day's allowance is used up: no session before tomorrow."""
 
 
-News = Live | Lost | Parked | Exhausted
+@dataclass(frozen=True, slots=True)
+class Unprepared:
+    """The successor of a live session could not be opened; it is tried again."""
+
+    reason: SessionError
+
+
+News = Live | Lost | Parked | Exhausted | Unprepared
 
 
 class Sound(Protocol):
@@ -100,9 +107,10 @@ Make = Callable[[Connection], Session]
 
 
 class Line:
-    """One connection and its session, from the first packet to the last."""
+    """One connection and its session, from the first packet to the last. ``made_by``: marks the settings."""
 
-    def __init__(self, connect: Connect, make: Make, group: asyncio.TaskGroup) -> None:
+    def __init__(self, connect: Connect, make: Make, group: asyncio.TaskGroup, *, made_by: object) -> None:
+        self.made_by = made_by
         self.reason: SessionError | None = None
         self.ready_at: float | None = None
         self._session: Session | None = None
@@ -193,6 +201,8 @@ class Sessions:
         self._ended_at = monotonic()
         self._stirs_by = inf
         self._farewell_in: int | None = None  # the turn in which the user took leave
+        self._newest = object()  # what lines are made by now
+        self._hurried = asyncio.Event()
 
     @property
     def live(self) -> Session | None:
@@ -219,6 +229,18 @@ class Sessions:
         live = self.live
         self._farewell_in = live.dialogue.turn if live else None
         return live is not None
+
+    def hurry(self, reconnect: Reconnect) -> None:
+        """A new policy, with new patience: who waits for the next attempt waits no more."""
+        self._reconnect = reconnect
+        self._hurried.set()
+
+    def renew(self, lifetime: Lifetime, *, overlap: bool) -> None:
+        """What connections are made of has changed: hand over in a quiet moment."""
+        self._lifetime, self._overlap = lifetime, overlap
+        self._newest = object()
+        self._heir_not_before = 0.0
+        self._disinherit()
 
     async def run(self) -> None:
         """Hold sessions, for ever."""
@@ -250,7 +272,10 @@ class Sessions:
 
     async def _sleep(self, seconds: float) -> None:
         self._stirs_by = monotonic() + seconds
-        await asyncio.sleep(seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurried.wait()
+        self._hurried.clear()
 
     async def _allowed(self) -> None:
         """Wait until something may be used."""
@@ -282,6 +307,7 @@ class Sessions:
         self._sound.resume(carried.resend_from if carried else None)
         session.go_live(carried)
         self._live = line, session
+        self._hurried.clear()
         self._tell(Live(monotonic() - self._ended_at, renewed))
         healthy = False
         try:
@@ -315,7 +341,8 @@ class Sessions:
         quiet_since = session.dialogue.quiet_since
         quiet_s = None if quiet_since is None else monotonic() - quiet_since
         farewell = self._farewell_in == session.dialogue.turn
-        step = self._lifetime.step(line.age_s, quiet_s, farewell=farewell)
+        outdated = line.made_by is not self._newest
+        step = self._lifetime.step(line.age_s, quiet_s, farewell=farewell, outdated=outdated)
         if step is Step.PARK:
             return ConnectionLost("nobody speaks", cause=Cause.PARKED)
         if step is Step.RENEW and (not self._overlap or (self._heir and self._heir.is_open)):
@@ -330,15 +357,19 @@ class Sessions:
         """The successor that stands by, or a new line."""
         heir, self._heir = self._heir, None
         self._stirs_by = monotonic() + OPENING_S
-        line = heir if heir and not heir.is_over else Line(self._connect, self._make, self._group)
+        line = heir if heir and not heir.is_over else self._line()
         await line.ready()
         return line
 
     def _prepare(self) -> None:
         if self._heir and self._heir.is_over:
+            self._tell(Unprepared(self._heir.reason or ConnectionLost("closed before it began")))
             self._heir, self._heir_not_before = None, monotonic() + HEIR_PAUSE_S
         if self._heir is None and monotonic() >= self._heir_not_before:
-            self._heir = Line(self._connect, self._make, self._group)
+            self._heir = self._line()
+
+    def _line(self) -> Line:
+        return Line(self._connect, self._make, self._group, made_by=self._newest)
 
     def _disinherit(self) -> None:
         if self._heir:

@@ -26,18 +26,32 @@ class Terms:
     """Makes connections and their sessions. Everything is looked up anew for each of them."""
 
     def __init__(self, config: Config, key: KeySource, tools: Toolbox, memory: Memory) -> None:
-        self.provider: Provider = provider_for(config)
-        self.settings: SessionSettings = settings_for(config, ())
-        self._config = config
         self._key = key
         self._tools = tools
         self._memory = memory
+        self._used: Secret | None = None
+        self._set(config)
+
+    def _set(self, config: Config) -> None:
+        self._config = config
+        self.provider: Provider = provider_for(config)
+        self.settings: SessionSettings = settings_for(config, ())
+
+    def take(self, config: Config, key: Secret | None) -> bool:
+        """Use these from now on; whether a session that was opened before is not what they ask for."""
+        before, used = self._config, self._used
+        self._set(config)
+        if before.provider != config.provider:
+            self._memory.history = None  # what one server refused, another may understand
+        is_other_key = used is not None and key is not None and used.reveal() != key.reveal()
+        return is_other_key or _asked(before) != _asked(config)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Connection]:
         """A connection to the server, until the block is left."""
         try:
-            endpoint = endpoint_for(self._config, self._key())
+            self._used = self._key()
+            endpoint = endpoint_for(self._config, self._used)
         except ConfigError as error:
             raise Unauthorized(str(error), cause=Cause.KEY) from error
         async with connect(endpoint) as socket:
@@ -67,3 +81,9 @@ class Terms:
         passed = passed_tools_for(self._config)
         settings = replace(self.settings, tools=self._tools.specs(), passed=passed)
         return Dialogue(self.provider, settings, memory=self._memory, manners=self._tools.manners)
+
+
+def _asked(config: Config) -> tuple[object, ...]:
+    """What a server is told when a session begins, and cannot be told later. Tools of ours can."""
+    tools = config.tools
+    return config.provider, config.session, tools.provider, tools.web_search, tools.file_search

@@ -94,7 +94,10 @@ def daemon(
     log = directory / "log"
     with room, log.open("wb") as stderr:
         command = [sys.executable, "-m", "voice_agent", "run", "--config", str(config)]
-        process = subprocess.Popen(command, env=environment, stderr=stderr, stdout=stderr)
+        # Without a terminal, as under systemd: there SIGHUP asks for a reload.
+        process = subprocess.Popen(
+            command, env=environment, stderr=stderr, stdout=stderr, start_new_session=True
+        )
         try:
             yield Daemon(process, log, room)
         finally:

@@ -179,7 +179,7 @@ NOWHERE = Config(provider=Provider(kind="custom", url="ws://127.0.0.1:9/v1?token
 def play(scene: Callable[[Agent, Reporter], None]) -> None:
     async def run() -> None:
         agent = Agent(NOWHERE, lambda: None)
-        scene(agent, Reporter(agent, "custom"))
+        scene(agent, Reporter(agent))
 
     asyncio.run(run())
 
@@ -223,7 +223,7 @@ def test_what_is_restarted_already_makes_nothing_unhealthy() -> None:
         agent = Agent(NOWHERE, lambda: None)
         backoff = Backoff(60.0, 60.0)
         serving = asyncio.create_task(agent.supervisor.restarting("telemetry", fails, backoff))
-        reporter = Reporter(agent, "custom")
+        reporter = Reporter(agent)
         async with asyncio.timeout(5):
             while all(each.up for each in reporter.whole().components):
                 await asyncio.sleep(0)

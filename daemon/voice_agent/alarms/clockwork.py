@@ -89,7 +89,7 @@ class Clockwork:
         self._looked_at = monotonic()
         self._store = store
         self._clocks = clocks or Clocks()
-        self._names_in_log = names_in_log
+        self.names_in_log = names_in_log
         now = self._clocks()
         self._book = Book((store and store.read()) or Kept(), now)
         self._offset_s = now.wall_s - now.boot_s
@@ -243,7 +243,7 @@ class Clockwork:
         """For the log: how many, and only on demand, which."""
         kinds = Counter(entry.kind for entry in entries)
         fields: dict[str, object] = {f"{kind}s": kinds[kind] for kind in KINDS}
-        return fields | {"names": [entry.name for entry in entries]} if self._names_in_log else fields
+        return fields | {"names": [entry.name for entry in entries]} if self.names_in_log else fields
 
 
 def _when(entry: Entry, now: Reading) -> Listed:

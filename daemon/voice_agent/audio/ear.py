@@ -95,8 +95,8 @@ class Ear:
         self.on_frame: Callable[[Chunk], None] | None = None
         """Sees each frame as it comes, withheld or not: where a voice gate listens."""
         self._microphone = microphone
-        self._silence_frames = -(-int(silence_ms) // FRAME_MS)
-        self._limit = max(1, int(keep_s * 1000) // FRAME_MS) + self._silence_frames
+        self._kept_frames = max(1, int(keep_s * 1000) // FRAME_MS)
+        self.end_by(silence_ms)
         self._base = 0  # position of this microphone's first sample, but for silence put in since
         self._frames: deque[_Kept] = deque()
         self._next = 0  # index of the first frame not taken; it is never one that is withheld
@@ -116,6 +116,11 @@ class Ear:
         while True:
             self._gather()
             await self._microphone.wait()
+
+    def end_by(self, silence_ms: float) -> None:
+        """From now on, so much silence ends what was flowing."""
+        self._silence_frames = -(-int(silence_ms) // FRAME_MS)
+        self._limit = self._kept_frames + self._silence_frames
 
     # ------------------------------------------------------------------------------------- the reader
 

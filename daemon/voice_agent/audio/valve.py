@@ -102,13 +102,17 @@ class Valve:
     def __init__(self, mode: Mode, *, pre_roll_ms: float, trailing_ms: float, talk_ms: float) -> None:
         self._mode = mode
         self._pre_roll = pre_roll_ms / FRAME_MS
-        self._trailing = round(trailing_ms / FRAME_MS)
+        self.trail(trailing_ms)
         self._longest = round(talk_ms / FRAME_MS)
         self._muted = False
         self._pressed = 0  # frames that a press will still last
         self._goes_on = 0  # frames that a voice's end will still last
         self._floor = 0  # no pre-roll reaches back behind this position
         self._is_open = False
+
+    def trail(self, trailing_ms: float) -> None:
+        """From now on, sound flows on for so long behind a voice."""
+        self._trailing = round(trailing_ms / FRAME_MS)
 
     @property
     def mode(self) -> Mode:

@@ -102,6 +102,14 @@ class Memory:
         if not line.text.strip():
             return
         self._lines.insert(self._place(line), (key, self._bounded(line)))
+        self._trim()
+
+    def bound(self, max_turns: int, max_chars: int) -> None:
+        """Remember no more than this from now on."""
+        self._max_turns, self._max_chars = max_turns, max_chars
+        self._trim()
+
+    def _trim(self) -> None:
         while self._lines and (self.turns > self._max_turns or self.chars > self._max_chars):
             del self._lines[0]
 

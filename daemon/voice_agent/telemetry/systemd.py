@@ -1,6 +1,7 @@
 """The service manager: readiness and status by sd_notify(3). Does nothing outside systemd."""
 
 import os
+from time import monotonic_ns
 
 from sdnotify import SystemdNotifier
 
@@ -11,10 +12,17 @@ class ServiceManager:
     def __init__(self) -> None:
         # Without the variable the notifier would leave an open socket behind.
         self._notifier = SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
+        self._leaving = False
 
     def ready(self) -> None:
-        """The daemon does its work (systemd then starts what waits for it)."""
-        self._notify("READY=1")
+        """The daemon does its work, or does it again (systemd then goes on with what waits for it)."""
+        if not self._leaving:
+            self._notify("READY=1")
+
+    def reloading(self) -> None:
+        """The configuration is being read again, until ``ready``."""
+        if not self._leaving:
+            self._notify(f"RELOADING=1\nMONOTONIC_USEC={monotonic_ns() // 1000}")
 
     def status(self, text: str) -> None:
         """One line for ``systemctl status``."""
@@ -26,7 +34,8 @@ class ServiceManager:
             self._notify("WATCHDOG=1")
 
     def stopping(self) -> None:
-        """The daemon is on its way out."""
+        """The daemon is on its way out, and nothing else is to be said of its state."""
+        self._leaving = True
         self._notify("STOPPING=1")
 
     def close(self) -> None:
