@@ -24,6 +24,7 @@ from voice_agent.errors import ConfigError, Unreadable, VoiceAgentError
 if TYPE_CHECKING:
     from voice_agent.audio.names import Device, Direction
     from voice_agent.audio.portaudio import PortAudio
+    from voice_agent.config import Config
 
 CONFIG_PATH = Path("/etc/voice-agent/config.toml")
 PORT = 8765
@@ -94,28 +95,34 @@ def _run(arguments: argparse.Namespace) -> int:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # the button, which may be pressed before anybody listens
     import faulthandler
 
-    from voice_agent.foreground import has_terminal, run_in_foreground
-
-    if not has_terminal():
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload: the file is going to be read anyway
-
     from voice_agent import config, service
-    from voice_agent.judging import needed_key
+    from voice_agent.credentials import THREE_WAYS, Secret, find_key
+    from voice_agent.foreground import run_in_foreground
     from voice_agent.supervision import LoopGuard
+    from voice_agent.telemetry import logs, opening
 
     settings = config.load(arguments.config)
-    service.set_log(settings.log)
+    logs.setup(settings.log.level, settings.log.format)
     faulthandler.enable(file=2)  # a crash in a C library would otherwise leave nothing to look at
-    key = needed_key(settings)
+    key = find_key(settings.provider.key_file)
+    if key is None and settings.provider.kind not in config.KEYLESS:
+        raise ConfigError("provider", f'kind "{settings.provider.kind}" needs a key; {THREE_WAYS}')
     if key is not None and key.warning:
         log.warning(key.warning)
+    if settings.metrics.enabled:
+        opening.examine(settings.metrics)
+
+    def source() -> Secret | None:
+        found = find_key(settings.provider.key_file)
+        return found.secret if found is not None else None
+
     # Standard output is nobody's: what a tool or a library prints would only be noise in the journal.
     with (
         LoopGuard() as guard,
         Path(os.devnull).open("w", encoding="utf-8", errors="replace") as nowhere,
         redirect_stdout(nowhere),
     ):
-        run_in_foreground(lambda stop: service.run(settings, arguments.config, stop=stop, beat=guard.beat))
+        run_in_foreground(lambda stop: service.run(settings, source, stop=stop, beat=guard.beat))
     return os.EX_OK
 
 
@@ -123,12 +130,12 @@ def _check(arguments: argparse.Namespace) -> int:
     from voice_agent import config
     from voice_agent.audio.cues import faults
     from voice_agent.credentials import find_key
-    from voice_agent.judging import judged
+    from voice_agent.telemetry import opening
     from voice_agent.tools.doubts import tool_doubts
     from voice_agent.tools.mcp.doubts import doubts
 
     try:
-        settings = judged(arguments.file)
+        settings = _loaded(arguments.file)
     except config.InvalidConfig as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
@@ -144,9 +151,25 @@ def _check(arguments: argparse.Namespace) -> int:
         for fault in faults(Path(settings.cues.folder)):
             print(f"warning: {fault}", file=sys.stderr)
     wanted = settings.tools
-    for doubt in (*tool_doubts(wanted.http, wanted.command, wanted.provider), *doubts(wanted.mcp)):
+    doubtful = (
+        *tool_doubts(wanted.http, wanted.command, wanted.provider),
+        *doubts(wanted.mcp),
+        *opening.doubts(settings.metrics),
+    )
+    for doubt in doubtful:
         print(f"warning: {doubt}", file=sys.stderr)
     return os.EX_OK
+
+
+def _loaded(file: Path) -> "Config":
+    """A configuration that was looked at in full: the schemas of tools take too long for every start."""
+    from voice_agent import config
+    from voice_agent.tools.doubts import schema_problems
+
+    settings = config.load(file)
+    if problems := list(schema_problems(settings.tools.http, settings.tools.command)):
+        raise config.InvalidConfig(str(file), problems)
+    return settings
 
 
 def _config(_: argparse.Namespace) -> int:

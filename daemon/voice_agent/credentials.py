@@ -19,6 +19,8 @@ THREE_WAYS = (
     f"give it as the systemd credential {CREDENTIAL}, as a file named by provider.key_file, "
     f"or in the environment variable {VARIABLE}"
 )
+METRICS_PASSWORD = "voice-agent.metrics-password"  # noqa: S105  the name of one
+METRICS_KEY = "voice-agent.metrics-key"
 VARIABLE_PREFIX = "VOICE_AGENT_CREDENTIAL_"
 NAMED_WAYS = (
     "name it with key_from, and give it as the systemd credential of that name, or in the environment "
@@ -48,7 +50,7 @@ class Secret:
 
 
 class Key(NamedTuple):
-    """A key, where it came from, and what is careless about that (empty if nothing is)."""
+    """A key or password, where it came from, and what is careless about that (empty if nothing is)."""
 
     secret: Secret
     source: str
@@ -57,7 +59,7 @@ class Key(NamedTuple):
 
 def find_key(key_file: str, environ: Mapping[str, str] = os.environ) -> Key | None:
     """The first key there is. Raises ConfigError for a place that was named but holds no usable key."""
-    credential = Path(environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), CREDENTIAL)
+    credential = credential_path(CREDENTIAL, environ)
     if credential.exists():
         return _from_file(credential, f"credential {CREDENTIAL}")
     if key_file:
@@ -65,6 +67,22 @@ def find_key(key_file: str, environ: Mapping[str, str] = os.environ) -> Key | No
     if VARIABLE in environ:
         return Key(_checked(environ[VARIABLE], VARIABLE), VARIABLE)
     return None
+
+
+def find_password(password_file: str, environ: Mapping[str, str] = os.environ) -> Key:
+    """The password of who may see the metrics. Raises ConfigError if there is none."""
+    setting = "metrics.password_file"
+    if password_file and not credential_path(METRICS_PASSWORD, environ).exists():
+        return _from_file(Path(password_file), setting, "write the bare password into that file")
+    try:
+        return Key(find_named(METRICS_PASSWORD, environ), f"credential {METRICS_PASSWORD}")
+    except ConfigError as error:
+        raise ConfigError(setting, f"metrics.user is set: its password is needed; {error}") from error
+
+
+def credential_path(name: str, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where systemd puts the credential of this name, if it was given one."""
+    return Path(environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), name)
 
 
 def variable_of(name: str) -> str:
@@ -76,7 +94,7 @@ def find_named(name: str, environ: Mapping[str, str] = os.environ) -> Secret:
     """The credential of this name as it is now: tokens are renewed. Raises ConfigError if there is none."""
     variable = variable_of(name)
     ways = f"give it as a systemd credential, or in {variable}"
-    path = Path(environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), name)
+    path = credential_path(name, environ)
     if path.exists():
         return _from_file(path, f"credential {name}", ways).secret
     if variable in environ:

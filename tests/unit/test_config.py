@@ -138,8 +138,26 @@ def test_a_cap_of_zero_a_session_without_end_and_quick_parking_at_home_are_sound
         ('[cues]\nlanguage = "de"', "cues.language", 'one of "auto", "en", "ru"'),
         ('[cues]\nquiet = ["redy"]', "cues.quiet[0]", 'did you mean "ready"?'),
         ('[cues]\nfolder = "sounds"', "cues.folder", "is not an absolute path"),
-        ('[metrics]\naddress = "0.0.0.0"', "metrics.address", "is not an IP address within this machine"),
-        ('[metrics]\naddress = "localhost"', "metrics.address", "write 127.0.0.1 or ::1"),
+        (
+            '[metrics]\naddress = "0.0.0.0"',
+            "metrics.address",
+            "would be open to other machines without protection; set tls_cert_file and user or",
+        ),
+        (
+            '[metrics]\naddress = "192.0.2.7"\nuser = "alice"',
+            "metrics.address",
+            "protection; set tls_cert_file (docs",
+        ),
+        (
+            '[metrics]\naddress = "::"\ntls_cert_file = "/c"',
+            "metrics.address",
+            "protection; set user or tls_client_ca_file (",
+        ),
+        ('[metrics]\naddress = "localhost"', "metrics.address", "is not an IP address; write 127.0.0.1"),
+        ('[metrics]\ntls_cert_file = "c"', "metrics.tls_cert_file", "begin it with /"),
+        ('[metrics]\ntls_key_file = "/k"', "metrics.tls_key_file", "without a certificate; set tls_cert"),
+        ('[metrics]\npassword_file = "/p"', "metrics.password_file", 'is nobody\'s; add user = "..."'),
+        ('[metrics]\nuser = "al:ice"', "metrics.user", "one word"),
         ("[metrics]\nport = 65536", "metrics.port", "a whole number from 0 to 65535"),
     ],
 )
@@ -147,6 +165,18 @@ def test_a_faulty_setting_is_named_with_its_remedy(text: str, path: str, told: s
     found = problems(text)
     assert list(found) == [path]
     assert told in found[path]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        'tls_cert_file = "/c"\nuser = "alice"',
+        'tls_cert_file = "/c"\ntls_client_ca_file = "/ca"',
+        "insecure = true",
+    ],
+)
+def test_the_metrics_are_open_to_others_with_protection_or_if_told_so(lines: str) -> None:
+    assert problems(f'[metrics]\naddress = "0.0.0.0"\n{lines}') == {}
 
 
 def test_a_faulty_item_of_a_list_does_not_hide_another() -> None:

@@ -1,12 +1,12 @@
 """The rules that no single setting can state: no secrets anywhere, and settings that must fit together."""
 
 from collections.abc import Iterator
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import parse_qsl
 
 from voice_agent.addresses import split_url
 from voice_agent.config.declarations import tool_clashes
-from voice_agent.config.schema import Config, Kind, Provider
+from voice_agent.config.schema import Config, Kind, Metrics, Provider
 from voice_agent.config.servers import server_clashes
 from voice_agent.config.shapes import join
 from voice_agent.config.tables import Problem
@@ -82,9 +82,27 @@ def clashes(config: Config, reported: set[str]) -> Iterator[Problem]:
     yield from tool_clashes(config.tools, reported)
     if config.reconnect.first_s > config.reconnect.cap_s:
         yield Problem("reconnect.first_s", "is above reconnect.cap_s", "make it smaller")
-    if not _is_loopback_address(config.metrics.address):
-        remedy = "write 127.0.0.1 or ::1; a collector elsewhere needs a proxy that knows who may ask"
-        yield Problem("metrics.address", "is not an IP address within this machine", remedy)
+    yield from _metrics_clashes(config.metrics)
+
+
+def _metrics_clashes(metrics: Metrics) -> Iterator[Problem]:
+    for name in ("tls_cert_file", "tls_key_file", "tls_client_ca_file", "password_file"):
+        value = getattr(metrics, name)
+        if value and not value.startswith("/"):
+            yield Problem(f"metrics.{name}", "is not an absolute path", "begin it with /")
+        if value and name.startswith("tls_") and not metrics.tls_cert_file:
+            yield Problem(f"metrics.{name}", "means nothing without a certificate", "set tls_cert_file")
+    if metrics.password_file and not metrics.user:
+        yield Problem("metrics.password_file", "is nobody's", 'add user = "..."')
+    address = _address(metrics.address)
+    if address is None:
+        yield Problem("metrics.address", "is not an IP address", "write 127.0.0.1, or 0.0.0.0 for everybody")
+    elif not address.is_loopback and not metrics.insecure:
+        asks_who = metrics.user or metrics.tls_client_ca_file
+        wanted = {"tls_cert_file": metrics.tls_cert_file, "user or tls_client_ca_file": asks_who}
+        if missing := " and ".join(name for name, value in wanted.items() if not value):
+            remedy = f"set {missing} (docs/serving.md), write 127.0.0.1, or set insecure = true"
+            yield Problem("metrics.address", "would be open to other machines without protection", remedy)
 
 
 def _control_clashes(config: Config) -> Iterator[Problem]:
@@ -155,11 +173,12 @@ def _url_problems(url: str, *, insecure: bool) -> Iterator[Problem]:
 
 
 def _is_loopback(host: str) -> bool:
-    return _is_loopback_address(host) or host == "localhost" or host.endswith(".localhost")
+    address = _address(host)
+    return (address is not None and address.is_loopback) or host == "localhost" or host.endswith(".localhost")
 
 
-def _is_loopback_address(host: str) -> bool:
+def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        return ip_address(host).is_loopback
+        return ip_address(text)
     except ValueError:
-        return False
+        return None

@@ -274,15 +274,48 @@ class Budget(Struct, frozen=True):
 
 
 class Metrics(Struct, frozen=True):
-    """Figures for Prometheus, at http://address:port/metrics."""
+    """Figures for Prometheus, health and the status page, at http://address:port.
+
+    An address that other machines can reach takes TLS, and a user with a password or certificates of the
+    clients. The password is not written here: it is the systemd credential voice-agent.metrics-password.
+    """
 
     enabled: Annotated[bool, Meta(description="Whether they are served")] = True
     address: Annotated[
-        str, Meta(description="IP address to listen on: one of this machine's own, as 127.0.0.1 or ::1")
+        str,
+        Meta(
+            description="IP address to listen on: 127.0.0.1 or ::1 for this machine alone; 0.0.0.0 or :: for"
+            " all networks that it is in"
+        ),
     ] = "127.0.0.1"
     port: Annotated[
         int, Meta(ge=0, le=65535, description="Port to listen on; 0: any free one, which the log names")
     ] = 9477
+    tls_cert_file: Annotated[
+        str,
+        Meta(description="Absolute path of a certificate in PEM, and of those that signed it; empty: no TLS"),
+    ] = ""
+    tls_key_file: Annotated[
+        str,
+        Meta(description="Absolute path of its key; empty: the systemd credential voice-agent.metrics-key"),
+    ] = ""
+    tls_client_ca_file: Annotated[
+        str,
+        Meta(
+            description="Absolute path of the certificates whose owners sign those that clients must show;"
+            " empty: they need none"
+        ),
+    ] = ""
+    user: Annotated[
+        str, Meta(pattern=WORD, description="User who may ask, with a password; empty: no password is needed")
+    ] = ""
+    password_file: Annotated[
+        str, Meta(description="Absolute path of a file that holds the password, if it is no credential")
+    ] = ""
+    insecure: Annotated[
+        bool,
+        Meta(description="Allow an address that others can reach without TLS or without asking who they are"),
+    ] = False
 
 
 class Log(Struct, frozen=True):

@@ -41,23 +41,27 @@ class Certificate:
     def __init__(self, files: Files) -> None:
         self._files = files
         self._seen = files.stamp()
-        self._doubt = ""
+        self._told = ""
         self.context = context_of(files)
-        self._judge()
 
     @property
     def asks_for_another(self) -> bool:
         """Whether clients have to show one of their own."""
         return self._files.client_ca is not None
 
+    @property
+    def doubt(self) -> str:
+        """Why clients will not believe it; empty if they may. Reads files."""
+        return doubt_of(self._files)
+
     async def keep(self) -> NoReturn:
         """Look for a new one, for ever."""
         while True:
-            await asyncio.sleep(LOOK_S)
             await asyncio.to_thread(self.look)
+            await asyncio.sleep(LOOK_S)
 
     def look(self) -> None:
-        """Take a new one, if there is one. Reads files."""
+        """Take a new one, if there is one, and say if it is not good. Reads files."""
         stamp = self._files.stamp()
         if stamp != self._seen:
             self._seen = stamp
@@ -67,13 +71,10 @@ class Certificate:
                 log.warning("the renewed certificate cannot be used", extra={"reason": str(error)})
                 return
             log.info("the certificate for the metrics was renewed")
-        self._judge()
-
-    def _judge(self) -> None:
-        doubt = doubt_of(self._files)
-        if doubt and doubt != self._doubt:
-            log.warning("clients will not believe our certificate", extra={"reason": doubt})
-        self._doubt = doubt
+        doubt = self.doubt
+        if doubt and doubt != self._told:
+            log.warning("clients will not believe the certificate of the metrics", extra={"reason": doubt})
+        self._told = doubt
 
 
 def context_of(files: Files) -> ssl.SSLContext:
