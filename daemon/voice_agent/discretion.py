@@ -6,6 +6,9 @@ the key.
 
 import re
 
+MAX_CHARS = 500
+"""A complaint may hold a whole event."""
+
 MAX_QUOTED_CHARS = 60
 """Names of settings and models are shorter."""
 
@@ -16,7 +19,7 @@ _KEY = re.compile(r"\b(?:sk-|AQVN|AIza|eyJ|t1\.|y[0-3]_)[\w.=-]{8,}|(?<=://)[^/\
 
 def discreet(said: str) -> str:
     """``said`` with dots for each quotation that is more than one word, and for each key."""
-    return _KEY.sub("…", _QUOTED.sub(_short, said))
+    return _KEY.sub("…", _QUOTED.sub(_short, said[:MAX_CHARS]))
 
 
 def _short(found: re.Match[str]) -> str:

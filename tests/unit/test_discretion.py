@@ -25,7 +25,7 @@ WORDS = "meet me at noon"
         (json.dumps({"text": f'"{WORDS}", he said', "id": "x"}), '{"text": "…", "id": "x"}'),
         ("'" + "x" * 61 + "'", "'…'"),
         ("Incorrect API key provided: sk-abcDEF123456.", "Incorrect API key provided: …"),
-        ("wrong key eyJhbGciOi.J9.abc-_x, t1.9euelZ and AQVN0123456789", "wrong key …, … and …"),
+        ("wrong key eyJhbGciOi.J9.abc-_x, t1.9euelZZ and AQVN0123456789", "wrong key …, … and …"),
         ("proxy http://me:secret@proxy:3128/ refuses", "proxy http://…proxy:3128/ refuses"),
         ("", None),
     ],
@@ -39,7 +39,7 @@ def test_names_stay_and_quoted_words_and_keys_go(said: str, told: str | None) ->
 )
 def test_a_malicious_complaint_takes_no_time(said: str) -> None:
     began = monotonic()
-    discreet(said[:300_000])
+    discreet(said)
     assert monotonic() - began < 1
 
 
