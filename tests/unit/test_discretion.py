@@ -25,7 +25,7 @@ WORDS = "meet me at noon"
         (json.dumps({"text": f'"{WORDS}", he said', "id": "x"}), '{"text": "…", "id": "x"}'),
         ("'" + "x" * 61 + "'", "'…'"),
         ("Incorrect API key provided: sk-abcDEF123456.", "Incorrect API key provided: …"),
-        ("wrong key eyJhbGciOi.J9.abc-_x, t1.9euelZZ and AQVN0123456789", "wrong key …, … and …"),
+        ("wrong key eyJhbGciOi.J9.abc-_x, t1.9euelZZZ and AQVN0123456789", "wrong key …, … and …"),
         ("proxy http://me:secret@proxy:3128/ refuses", "proxy http://…proxy:3128/ refuses"),
         ("", None),
     ],
