@@ -28,14 +28,17 @@ from voice_agent.assembly import (
     clockwork_for,
     cues_for,
     lifetime_for,
+    limit_budget,
     memory_for,
     mixer_for,
     plugin_context_for,
+    reconnect_for,
     spread_for,
     tool_servers_for,
     toolbox_for,
     unmuting_for,
 )
+from voice_agent.audio.cues import Cues
 from voice_agent.audio.devices import Condition, DevicesState
 from voice_agent.audio.valve import Mode
 from voice_agent.backoff import Backoff
@@ -44,16 +47,16 @@ from voice_agent.controls.button import Button
 from voice_agent.controls.desk import Desk
 from voice_agent.controls.panel import EXCUSES, FILE, Controls, Kept, Refused
 from voice_agent.controls.requests import reply_to, timers_reply
+from voice_agent.credentials import Secret
 from voice_agent.dialogue import Fact, State
 from voice_agent.handle import Handle
 from voice_agent.health import Parts, snapshot, vitals
 from voice_agent.herald import Herald
 from voice_agent.ports import Ports
-from voice_agent.reconnect import Reconnect
 from voice_agent.reporting import Reporter
 from voice_agent.seams import Connection
 from voice_agent.session import Session
-from voice_agent.sessions import Lost, News, Sessions
+from voice_agent.sessions import Exhausted, Live, Lost, News, Parked, Sessions
 from voice_agent.storage import Store
 from voice_agent.supervision import Supervisor, forever
 from voice_agent.telemetry.counters import Counters
@@ -66,7 +69,7 @@ from voice_agent.telemetry.site import Site
 from voice_agent.telemetry.snapshot import Snapshot
 from voice_agent.telemetry.watchers import Watchers
 from voice_agent.terms import KeySource, Terms
-from voice_agent.tools.base import Toolbox
+from voice_agent.tools.base import Tool, Toolbox
 from voice_agent.tools.plugins import furnish
 
 Observer = Callable[[Fact], None]
@@ -89,17 +92,18 @@ class Agent:
         state: Path | None = None,
         control: Path | None = None,
     ) -> None:
-        self._config = config
+        self.config = config
         self._on_status = on_status
-        self._memory = memory_for(config)
-        handle = Handle(self, self._memory, unmute_by=unmuting_for(config, control))
+        self._notice = ""
+        self.memory = memory_for(config)
+        self.handle = Handle(self, self.memory, unmute_by=unmuting_for(config, control))
         self.clockwork = clockwork_for(config, state)
-        self._tools: Toolbox = toolbox_for(config, handle, self.clockwork)
-        self._tools.on_change = self._redeclare
-        self._keepers = tool_servers_for(config, self._tools)
-        self.terms = Terms(config, key, self._tools, self._memory)
+        self.tools: Toolbox = toolbox_for(config, self.handle, self.clockwork)
+        self.tools.on_change = self._redeclare
+        self._keepers = tool_servers_for(config, self.tools)
+        self.terms = Terms(config, key, self.tools, self.memory)
         self._group = asyncio.TaskGroup()
-        self.counters = Counters(self._tools)
+        self.counters = Counters(self.tools)
         self.budget = budget_for(config)
         self.supervisor = Supervisor(on_look=on_look)
         self._site = self._make_site()
@@ -128,7 +132,7 @@ class Agent:
         )
 
     def _make_site(self) -> Site:
-        reporter = Reporter(self, self.terms.provider.name)
+        reporter = Reporter(self)
         watchers = Watchers(lambda: reporter.everything().body)
         return Site(Exposition(self.snapshot).page, reporter.pages(), self._act, watchers)
 
@@ -138,10 +142,10 @@ class Agent:
             self._make,
             self.ports,
             self.allowance,
-            reconnect=Reconnect(self._config.reconnect.first_s, self._config.reconnect.cap_s),
-            lifetime=lifetime_for(self._config),
+            reconnect=reconnect_for(self.config),
+            lifetime=lifetime_for(self.config),
             tell=self._news,
-            spread_s=spread_for(self._config),
+            spread_s=spread_for(self.config),
             overlap=self.terms.provider.overlap,
             watch=lambda session: self.supervisor.watching(*session.vitals()),
         )
@@ -162,8 +166,8 @@ class Agent:
     def _make_controls(self, state: Path | None) -> Controls:
         return Controls(
             self.ports,
-            volume=self._config.audio.output.volume,
-            mixer=mixer_for(self._config),
+            volume=self.config.audio.output.volume,
+            mixer=mixer_for(self.config),
             store=Store(state / FILE, Kept, EXCUSES, durable=True) if state else None,
             hush=self._hush,
             unring=lambda: self.bell.stop("stopped"),
@@ -186,12 +190,18 @@ class Agent:
         working = (Condition.OPEN, Condition.MUTED)
         silent = [f"no {name} ({end.reason})" for name, end in ends if end.condition not in working]
         muted = ["microphone muted"] if self.controls.muted else []
-        seen = ["metrics open to the network"] if exposed(self._config.metrics) else []
-        return "; ".join([self.herald.connection, *muted, *silent, *seen])
+        seen = ["metrics open to the network"] if exposed(self.config.metrics) else []
+        notices = [self._notice] if self._notice else []
+        return "; ".join([self.herald.connection, *muted, *silent, *seen, *notices])
+
+    def note(self, notice: str) -> None:
+        """Let the status tell this, too, until there is another notice; empty: no more."""
+        self._notice = notice
+        self._tell_status()
 
     async def run(self) -> None:
         """Keep everything alive."""
-        with self.supervisor.watching(*vitals(self.ports, self.sessions, self._tools, self.clockwork)):
+        with self.supervisor.watching(*vitals(self.ports, self.sessions, self.tools, self.clockwork)):
             async with self._group as group:
                 group.create_task(forever("devices", self.ports.devices.run()))
                 group.create_task(forever("ear", self.ports.ear.run()))
@@ -200,25 +210,25 @@ class Agent:
                 group.create_task(forever("bell", self.bell.run()))
                 group.create_task(forever("controls", self.controls.run()))
                 group.create_task(forever("supervisor", self.supervisor.run()))
-                plugins, context = self._config.tools.plugins, plugin_context_for(self._config)
-                group.create_task(furnish(self._tools, plugins, context), name="plug-ins")
+                plugins, context = self.config.tools.plugins, plugin_context_for(self.config)
+                group.create_task(furnish(self.tools, plugins, context), name="plug-ins")
                 for keeper in self._keepers:
                     keeping = self.supervisor.restarting(f"mcp-{keeper.name}", keeper.run, Backoff(1.0, 60.0))
                     group.create_task(keeping)
-                if device := self._config.button.device:
-                    button = Button(Path(device), self._config.button.code, self.controls)
+                if device := self.config.button.device:
+                    button = Button(Path(device), self.config.button.code, self.controls)
                     group.create_task(forever("button", button.run()))
                 if self._socket:
-                    control = UnixServer(self._socket, self._site, Desk(self._tools))
+                    control = UnixServer(self._socket, self._site, Desk(self.tools))
                     serving = self.supervisor.restarting("control", control.run, Backoff(1.0, 60.0))
                     group.create_task(serving)
-                if self._config.metrics.enabled:
+                if self.config.metrics.enabled:
                     serving = self.supervisor.restarting("telemetry", self._serve_metrics, Backoff(1.0, 60.0))
                     group.create_task(serving)
 
     async def _serve_metrics(self) -> None:
-        wanted = self._config.metrics
-        site = self._site if self._config.control.http else self._site._replace(act=None)
+        wanted = self.config.metrics
+        site = self._site if self.config.control.http else self._site._replace(act=None)
         door = await asyncio.to_thread(door_for, wanted)
         await HttpServer(wanted.address, wanted.port, site, door).run()
 
@@ -234,7 +244,7 @@ class Agent:
             self.counters,
             self.budget,
             self.supervisor,
-            self._tools,
+            self.tools,
             self._keepers,
             self.clockwork,
         )
@@ -244,6 +254,24 @@ class Agent:
 
     def _make(self, connection: Connection) -> Session:
         return self.terms.session(connection, self.ports, self.observe, self._group)
+
+    def take(
+        self, config: Config, key: Secret | None, cues: Cues, tools: Mapping[str, Sequence[Tool]]
+    ) -> None:
+        """Go on with another configuration, as far as it can be taken; cues and tools are made by it."""
+        self.config = config
+        self.memory.bound(config.memory.turns, config.memory.chars)
+        limit_budget(self.budget, config)
+        self.clockwork.names_in_log = config.log.transcripts
+        self.ports.end_turns_by(config.session.turn_detection.silence_duration_ms)
+        is_outdated = self.terms.take(config, key)
+        self.herald.provider = self.terms.provider.name
+        self.herald.use(cues)
+        for source, offered in tools.items():
+            self.tools.put(source, offered, trusted=True)
+        if is_outdated:
+            self.sessions.renew(lifetime_for(config), overlap=self.terms.provider.overlap)
+        self.sessions.hurry(reconnect_for(config))
 
     def _redeclare(self) -> None:
         if self.session:
@@ -273,10 +301,11 @@ class Agent:
         self._on_status(self.status())
 
     def _news(self, news: News) -> None:
-        if isinstance(news, Lost):
-            self.recent.lost(news.reason.cause.value, news.retry.delay_s)
-        else:
-            self.recent.settled()
+        match news:
+            case Lost(reason, retry):
+                self.recent.lost(reason.cause.value, retry.delay_s)
+            case Live() | Parked() | Exhausted():
+                self.recent.settled()
         self.herald.news(news)
 
     def _devices_changed(self, state: DevicesState) -> None:

@@ -24,7 +24,6 @@ from voice_agent.errors import ConfigError, Unreadable, VoiceAgentError
 if TYPE_CHECKING:
     from voice_agent.audio.names import Device, Direction
     from voice_agent.audio.portaudio import PortAudio
-    from voice_agent.config import Config
 
 CONFIG_PATH = Path("/etc/voice-agent/config.toml")
 PORT = 8765
@@ -95,34 +94,31 @@ def _run(arguments: argparse.Namespace) -> int:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # the button, which may be pressed before anybody listens
     import faulthandler
 
+    from voice_agent.foreground import has_terminal, run_in_foreground
+
+    if not has_terminal():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload: the file is going to be read anyway
+
     from voice_agent import config, service
-    from voice_agent.credentials import THREE_WAYS, Secret, find_key
-    from voice_agent.foreground import run_in_foreground
+    from voice_agent.judging import needed_key
     from voice_agent.supervision import LoopGuard
-    from voice_agent.telemetry import logs, opening
+    from voice_agent.telemetry import opening
 
     settings = config.load(arguments.config)
-    logs.setup(settings.log.level, settings.log.format)
+    service.set_log(settings.log)
     faulthandler.enable(file=2)  # a crash in a C library would otherwise leave nothing to look at
-    key = find_key(settings.provider.key_file)
-    if key is None and settings.provider.kind not in config.KEYLESS:
-        raise ConfigError("provider", f'kind "{settings.provider.kind}" needs a key; {THREE_WAYS}')
+    key = needed_key(settings)
     if key is not None and key.warning:
         log.warning(key.warning)
     if settings.metrics.enabled:
         opening.examine(settings.metrics)
-
-    def source() -> Secret | None:
-        found = find_key(settings.provider.key_file)
-        return found.secret if found is not None else None
-
     # Standard output is nobody's: what a tool or a library prints would only be noise in the journal.
     with (
         LoopGuard() as guard,
         Path(os.devnull).open("w", encoding="utf-8", errors="replace") as nowhere,
         redirect_stdout(nowhere),
     ):
-        run_in_foreground(lambda stop: service.run(settings, source, stop=stop, beat=guard.beat))
+        run_in_foreground(lambda stop: service.run(settings, arguments.config, stop=stop, beat=guard.beat))
     return os.EX_OK
 
 
@@ -130,12 +126,13 @@ def _check(arguments: argparse.Namespace) -> int:
     from voice_agent import config
     from voice_agent.audio.cues import faults
     from voice_agent.credentials import find_key
+    from voice_agent.judging import judged
     from voice_agent.telemetry import opening
     from voice_agent.tools.doubts import tool_doubts
     from voice_agent.tools.mcp.doubts import doubts
 
     try:
-        settings = _loaded(arguments.file)
+        settings = judged(arguments.file)
     except config.InvalidConfig as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
@@ -159,17 +156,6 @@ def _check(arguments: argparse.Namespace) -> int:
     for doubt in doubtful:
         print(f"warning: {doubt}", file=sys.stderr)
     return os.EX_OK
-
-
-def _loaded(file: Path) -> "Config":
-    """A configuration that was looked at in full: the schemas of tools take too long for every start."""
-    from voice_agent import config
-    from voice_agent.tools.doubts import schema_problems
-
-    settings = config.load(file)
-    if problems := list(schema_problems(settings.tools.http, settings.tools.command)):
-        raise config.InvalidConfig(str(file), problems)
-    return settings
 
 
 def _config(_: argparse.Namespace) -> int:

@@ -378,19 +378,10 @@ def spoil_key(folder: Path) -> None:
 
 
 def lock_key(folder: Path) -> None:
-    command = [
-        "openssl",
-        "pkey",
-        "-in",
-        folder / "key",
-        "-aes256",
-        "-passout",
-        "pass:x",
-        "-out",
-        folder / "new",
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    (folder / "new").rename(folder / "key")
+    new = folder / "new"
+    locked = ["openssl", "pkey", "-in", f"{folder}/key", "-aes256", "-passout", "pass:x", "-out", f"{new}"]
+    subprocess.run(locked, check=True, capture_output=True)
+    new.rename(folder / "key")
 
 
 @needs_openssl
