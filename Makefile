@@ -50,8 +50,13 @@ check: lint ## Lint and the fast tests: before every commit, under a minute
 	@$(BIN)/pytest -q -m "not audio and not models and not slow and not system"
 
 .PHONY: test
-test: $(DEVELOPING) ## Run every test
-	@$(BIN)/pytest
+test: $(DEVELOPING) ## Run every test; those that mostly wait beside the others
+	@mkdir -p build
+	@$(BIN)/pytest -q -m patient >build/patient.log 2>&1 & patient=$$!; \
+	$(BIN)/pytest -m "not patient" && most=0 || most=$$?; \
+	wait $$patient && few=0 || few=$$?; \
+	echo "And those that mostly wait:"; cat build/patient.log; \
+	exit $$((most | few))
 
 .PHONY: cover
 cover: $(DEVELOPING) ## Run every test and show the lines that none of them reached
@@ -93,6 +98,7 @@ deb: $(DEVELOPING) ## Build the package for Debian 13 and Raspberry Pi OS (dist/
 
 .PHONY: fuzz
 fuzz: $(DEVELOPING) ## Feed nonsense to whatever reads foreign bytes (MINUTES=10 SEED=7)
+	@$(PIP) install --group fuzz 2>/dev/null || echo "  without atheris, which cannot be had here: blindly"
 	@$(BIN)/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: lock
@@ -105,7 +111,7 @@ audit: $(SUPPLYING) ## Ask for known holes in what is pinned; a bill of material
 
 .PHONY: clean
 clean: ## Remove what was made, but for .venv
-	@rm -rf build dist demo-out bench-out device-out echo-out chaos-out soak-out .coverage .coverage.* .hypothesis
+	@rm -rf build dist demo-out bench-out device-out echo-out chaos-out soak-out fuzz-out .coverage .coverage.* .hypothesis
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find daemon tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -158,7 +158,7 @@ def why(error: Exception) -> str:
     match error:
         case OSError(strerror=str(text)):
             return text
-        case EOFError():
+        case EOFError() | RuntimeError():
             return "it is cut off, or no WAV file"
         case _:
             return str(error)

@@ -82,7 +82,7 @@ def _understood(shape: type[T], status: int, body: bytes) -> T:
         if status == http.client.OK:
             return msgspec.json.decode(body, type=shape)
         raise NotDone(msgspec.json.decode(body, type=dict[str, str])["error"])
-    except (msgspec.MsgspecError, KeyError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, KeyError) as error:
         raise NotRunning(f"what answers is no voice-agent: status {status}") from error
 
 

@@ -63,7 +63,7 @@ def skew_s(date_header: str, shown: datetime) -> float | None:
     """How far our clock is ahead of the one that wrote an HTTP ``Date``, in seconds (RFC 9110, 6.6.1)."""
     try:
         theirs = parsedate_to_datetime(date_header)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     theirs = theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)
     return (shown - theirs).total_seconds()

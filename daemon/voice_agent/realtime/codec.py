@@ -25,6 +25,9 @@ from voice_agent.realtime.events import (
 MAX_FRAME_BYTES = 32 * 1024 * 1024
 """A frame above this is a fault: OpenAI bounds audio at 15 MiB an event, before base64."""
 
+UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What decoding may raise, of a ``Raw`` as well: nobody has looked at the letters in that."""
+
 
 def _tagged(base: type) -> Any:  # noqa: ANN401 - a union made at run time has no type
     """The union of all event classes below ``base``, for a tagged decoder."""
@@ -56,7 +59,7 @@ def decode_server(frame: str | bytes) -> ServerEvent | Unrecognised | Malformed:
     """What a server said."""
     try:
         event: ServerEvent = _server_decoder.decode(frame)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+    except UNREADABLE as error:
         return _explain(frame, error, _SERVER_TYPES)
     return event
 
@@ -65,7 +68,7 @@ def decode_client(frame: str | bytes) -> ClientEvent | Unrecognised | Malformed:
     """What a client said."""
     try:
         event: ClientEvent = _client_decoder.decode(frame)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+    except UNREADABLE as error:
         return _explain(frame, error, _CLIENT_TYPES)
     return event
 
@@ -81,7 +84,7 @@ _CLIENT_TYPES = _tags(ClientEvent)
 def _explain(frame: str | bytes, error: Exception, types: frozenset[str]) -> Unrecognised | Malformed:
     try:
         kind = _envelope_decoder.decode(frame).type
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except UNREADABLE:
         return Malformed(type="", reason=str(error))
     return Malformed(type=kind, reason=str(error)) if kind in types else Unrecognised(type=kind)
 
@@ -103,7 +106,7 @@ def usage_of(response: ResponseInfo) -> Usage | None:
         return None
     try:
         return _usage_decoder.decode(response.usage)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 
@@ -121,7 +124,7 @@ def session_id(session: Raw) -> str:
     """What a server calls its session; empty if it does not say."""
     try:
         return _named_decoder.decode(session).id
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return ""
 
 
@@ -152,7 +155,7 @@ def effective_rates(session: Raw) -> tuple[int | None, int | None]:
     """Input and output rate in Hz that a server's session object states; ``None`` if none or absurd."""
     try:
         audio = _effective_decoder.decode(session).audio
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None, None
     if audio is None:
         return None, None

@@ -163,7 +163,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 def _date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):  # the last for a year of twenty digits
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 
