@@ -134,7 +134,7 @@ class Agent:
     def _make_site(self) -> Site:
         reporter = Reporter(self)
         watchers = Watchers(lambda: reporter.everything().body)
-        return Site(Exposition(self.snapshot).page, reporter.pages(), self._act, watchers)
+        return Site(Exposition(reporter.figures).page, reporter.pages(), self._act, watchers)
 
     def _make_sessions(self) -> Sessions:
         return Sessions(
@@ -248,7 +248,7 @@ class Agent:
             self._keepers,
             self.clockwork,
         )
-        return snapshot(parts, self.herald.state, self.allowance.streamed_s)
+        return snapshot(parts, self.herald.state, self.allowance.streamed_s, self.allowance.received_s)
 
     # ------------------------------------------------------------------------------------ sessions
 

@@ -13,6 +13,8 @@ class Allowance:
     def __init__(self, budget: Budget, ports: Ports) -> None:
         self.streamed_s = 0.0
         """Sound that went to servers since the start, in seconds."""
+        self.received_s = 0.0
+        """Sound that came from them."""
         self._budget = budget
         self._ports = ports
         self._accounted: tuple[Session, SessionStatistics] | None = None
@@ -31,8 +33,10 @@ class Allowance:
             received -= self._accounted[1].samples_received
         self._accounted = session, now
         sent_s = samples_to_s(sent, self._ports.microphone.rate)
+        received_s = samples_to_s(received, self._ports.speaker.rate)
         self.streamed_s += sent_s
-        self._budget.streamed(sent_s=sent_s, received_s=samples_to_s(received, self._ports.speaker.rate))
+        self.received_s += received_s
+        self._budget.streamed(sent_s=sent_s, received_s=received_s)
 
     def __call__(self, fact: Fact) -> None:
         """Note a fact, if it tells of tokens."""

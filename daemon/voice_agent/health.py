@@ -86,8 +86,8 @@ class Parts:
     clockwork: Clockwork
 
 
-def snapshot(parts: Parts, state: figures.State, streamed_s: float) -> figures.Snapshot:
-    """All figures now. ``streamed_s``: sound that went to servers since the start."""
+def snapshot(parts: Parts, state: figures.State, streamed_s: float, received_s: float) -> figures.Snapshot:
+    """All figures now. Sound that went to servers since the start, and that came from them, in seconds."""
     ports, watched = parts.ports, parts.supervisor.statistics()
     devices = ports.devices.state()
     return figures.Snapshot(
@@ -95,7 +95,7 @@ def snapshot(parts: Parts, state: figures.State, streamed_s: float) -> figures.S
         counts=parts.counters.statistics(),
         link=_link(parts.sessions.live, parts.sessions),
         capture=_capture(ports, streamed_s),
-        playout=_playout(ports),
+        playout=_playout(ports, received_s),
         echo=_echo(ports),
         devices=_devices(ports),
         device_openings=devices.opened,
@@ -107,8 +107,7 @@ def snapshot(parts: Parts, state: figures.State, streamed_s: float) -> figures.S
         tool_servers={keeper.name: _tool_server(keeper) for keeper in parts.tool_servers},
         components={name: component.up for name, component in watched.components.items()},
         troubles={name: component.troubles for name, component in watched.components.items()},
-        lag_s=watched.lag_s,
-        worst_lag_s=watched.worst_lag_s,
+        lags=watched.lags,
     )
 
 
@@ -134,11 +133,13 @@ def _capture(ports: Ports, streamed_s: float) -> figures.Capture:
         backlog_s=samples_to_s(ear.backlog, rate),
         withheld_s=ports.withheld_s,
         muted=ports.muted,
+        delays=ports.ear.delays_s,
     )
 
 
-def _playout(ports: Ports) -> figures.Playout:
+def _playout(ports: Ports, received_s: float) -> figures.Playout:
     speaker, rate = ports.speaker.statistics(), ports.speaker.rate
+    queued, played = ports.speaker.positions()
     return figures.Playout(
         played_s=samples_to_s(speaker.played, rate),
         flushed_s=samples_to_s(speaker.flushed, rate),
@@ -147,6 +148,10 @@ def _playout(ports: Ports) -> figures.Playout:
         gap_s=samples_to_s(speaker.gap_samples, rate),
         lateness_s=speaker.lateness_s,
         hold_s=speaker.hold_s,
+        received_s=received_s,
+        buffered_s=samples_to_s(queued - played, rate),
+        latency_s=samples_to_s(ports.speaker.latency, rate),
+        quiet=ports.speaker.quiet_s(),
         volume=ports.volume,
     )
 
@@ -156,6 +161,8 @@ def _echo(ports: Ports) -> figures.Echo:
     return figures.Echo(
         mode=guard.mode.value,
         erle_db=guard.erle_db,
+        delay_s=guard.delay_s,
+        canceller=guard.health.value if guard.health else None,
         suspicions=guard.suspicions,
         confirmed=guard.confirmed,
         false_alarms=guard.false_alarms,
@@ -169,8 +176,8 @@ def _devices(ports: Ports) -> dict[str, figures.Device]:
         ports.speaker.statistics(),
         ports.microphone.statistics(),
     )
-    output = _device(state, Direction.OUTPUT, speaker.last_callback)
-    capture = _device(state, Direction.INPUT, microphone.last_callback)
+    output = _device(state, Direction.OUTPUT, speaker.last_callback, speaker.callbacks)
+    capture = _device(state, Direction.INPUT, microphone.last_callback, microphone.callbacks)
     return {
         "output": replace(
             output, callback_errors=output.callback_errors + speaker.callback_errors, xruns=speaker.xruns
@@ -183,11 +190,14 @@ def _devices(ports: Ports) -> dict[str, figures.Device]:
     }
 
 
-def _device(devices: DevicesState, direction: Direction, last_callback: float) -> figures.Device:
+def _device(
+    devices: DevicesState, direction: Direction, last_callback: float, callbacks: int
+) -> figures.Device:
     state = devices.output if direction is Direction.OUTPUT else devices.input
     return figures.Device(
         is_open=state.condition is Condition.OPEN,
         callback_age_s=monotonic() - last_callback if last_callback else None,
+        callbacks=callbacks,
         callback_errors=devices.adaptor_errors.get(direction, 0),
         rate=state.rate or None,
         resampled=state.resampled,

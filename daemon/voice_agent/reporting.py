@@ -1,6 +1,7 @@
 """How the daemon is, asked over HTTP: would a restart help, can it converse, and everything else."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from time import monotonic
 from typing import Protocol
@@ -84,20 +85,29 @@ class Reporter:
 
     def readiness(self) -> Answer:
         """200 while the daemon can converse; else 503, and why not."""
-        now = self.whole()
-        return _answer(report.Readiness(now.ready, now.problems), well=now.ready)
+        problems = self._problems(self._parts.snapshot())
+        return _answer(report.Readiness(not problems, problems), well=not problems)
 
     def everything(self) -> Answer:
         """The whole report, however the daemon is."""
         return _answer(self.whole(), well=True)
 
+    def figures(self) -> Snapshot:
+        """All figures, and whether the daemon can converse now."""
+        now = self._parts.snapshot()
+        return replace(now, is_ready=not self._problems(now))
+
+    def _problems(self, now: Snapshot) -> tuple[report.Problem, ...]:
+        parts, ends = self._parts, _ends(self._parts.ports, now)
+        hanging = parts.supervisor.statistics().hanging
+        return report.problems(now.state, parts.herald.connection, ends, hanging, muted=parts.controls.muted)
+
     def whole(self) -> Report:
         """How everything is now."""
         parts, now = self._parts, self._parts.snapshot()
         watched = parts.supervisor.statistics()
-        ends = _ends(parts.ports, now)
-        muted, connection = parts.controls.muted, parts.herald.connection
-        problems = report.problems(now.state, connection, ends, watched.hanging, muted=muted)
+        ends = _ends(parts.ports, now, with_levels=True)
+        problems = self._problems(now)
         servers = now.tool_servers.items()
         return Report(
             version=__version__,
@@ -152,13 +162,14 @@ class Reporter:
         )
 
 
-def _ends(ports: Ports, now: Snapshot) -> dict[str, report.End]:
+def _ends(ports: Ports, now: Snapshot, *, with_levels: bool = False) -> dict[str, report.End]:
+    """Both devices. Their levels take longer than all the rest."""
     devices = ports.devices.state()
 
     def end(direction: str, state: DeviceState, level_db: Callable[[], float]) -> report.End:
         figures = now.devices.get(direction, Device())
         age_s = figures.callback_age_s
-        moves = figures.is_open and age_s is not None and age_s < LEVEL_S
+        moves = with_levels and figures.is_open and age_s is not None and age_s < LEVEL_S
         return report.End(
             device=state.device,
             condition=state.condition.value,

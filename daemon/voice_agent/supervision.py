@@ -24,11 +24,13 @@ from types import TracebackType
 from typing import NamedTuple, NoReturn, Self
 
 from voice_agent.backoff import Backoff
+from voice_agent.distribution import Distribution
 from voice_agent.errors import VoiceAgentError
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
+LAG_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 OVERDUE_LOOKS = 3  # overdue in this many looks in a row means down
 RECURE_LOOKS = 10  # what a cure may take: reopening sound devices has deadlines of 5 s
 MAX_CURES = 3  # what they do not help, a fresh process may
@@ -95,14 +97,13 @@ class Component(NamedTuple):
 
 
 class SupervisorStatistics(NamedTuple):
-    """A snapshot. ``lag_s``: how late the event loop was at the last look; ``worst_lag_s``: ever.
+    """A snapshot. ``lags``: how late the event loop was at each look.
 
     ``hanging``: of the components that are down those that a fresh process might cure, and why.
     """
 
     components: Mapping[str, Component]
-    lag_s: float
-    worst_lag_s: float
+    lags: Distribution
     hanging: Mapping[str, str] = {}
 
 
@@ -124,8 +125,7 @@ class Supervisor:
         self._watches: list[_Watch] = []
         self._fallen: dict[str, str] = {}
         self._troubles: Counter[str] = Counter()
-        self._lag_s = 0.0
-        self._worst_lag_s = 0.0
+        self._lags = Distribution(LAG_S)
 
     async def run(self) -> NoReturn:
         """Look until cancelled; raises ``Hang`` when a component is beyond cure."""
@@ -133,8 +133,7 @@ class Supervisor:
         while True:
             due = loop.time() + self._look_s
             await asyncio.sleep(self._look_s)
-            self._lag_s = max(loop.time() - due, 0.0)
-            self._worst_lag_s = max(self._worst_lag_s, self._lag_s)
+            self._lags.add(max(loop.time() - due, 0.0))
             self._on_look()
             try:
                 self.look()
@@ -150,7 +149,7 @@ class Supervisor:
             name: Component(name not in reasons, reasons.get(name, ""), troubles)
             for name, troubles in self._troubles.items()
         }
-        return SupervisorStatistics(components, self._lag_s, self._worst_lag_s, hanging)
+        return SupervisorStatistics(components, self._lags.copy(), hanging)
 
     @contextmanager
     def watching(self, *vitals: Vital) -> Iterator[None]:

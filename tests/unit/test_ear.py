@@ -495,3 +495,54 @@ def test_the_level_is_the_peak_of_the_last_second_that_was_heard() -> None:
     room.said = 100
     hear(room, RATE)
     assert room.ear.level_db() == pytest.approx(20 * log10(1_099 / 32_768), abs=0.05)
+
+
+# ------------------------------------------------------------------------------------------- delays
+
+
+class Late:
+    """Monotonic seconds, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_how_long_sound_has_waited_is_counted_from_its_capture_and_once() -> None:
+    clock = Late()
+    microphone = Microphone(RATE, clock=clock)
+    ear = Ear(microphone, keep_s=1.0)
+    reader = ear.listen()
+
+    async def hear() -> None:
+        (await running(ear)).cancel()
+
+    microphone.callback(counter(0, 3 * FRAME), 3 * FRAME, {}, 0)  # a block of three frames
+    clock.now += 0.001
+    asyncio.run(hear())
+    chunk = reader.take()
+    assert chunk is not None
+    assert chunk.end == 3 * FRAME, "a backlog comes in one piece"
+    assert ear.delays_s.total == pytest.approx(0.001)
+    ear.rewind(FRAME)
+    clock.now += 5.0
+    assert reader.take() is not None
+    assert sum(ear.delays_s.counts) == 1, "what is sent again has not waited for the socket"
+    microphone.callback(counter(3 * FRAME, 2 * FRAME), 2 * FRAME, {}, 0)
+    clock.now += 0.5
+    asyncio.run(hear())
+    microphone.callback(counter(5 * FRAME, FRAME), FRAME, {}, 0)
+    asyncio.run(hear())
+    clock.now += 0.1
+    assert reader.take() is not None
+    assert ear.delays_s.total == pytest.approx(0.101), "of what is taken together, the end counts"
+
+
+def test_the_age_of_a_sample_in_the_middle_of_a_block_goes_by_the_rate() -> None:
+    clock = Late()
+    microphone = Microphone(RATE, clock=clock)
+    microphone.callback(counter(0, 50), 50, {}, 0)
+    assert microphone.frame_nowait() is not None
+    assert microphone.age_s(FRAME) == pytest.approx(0.03), "30 ms of the block were captured after it"

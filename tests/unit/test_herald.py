@@ -148,7 +148,7 @@ def test_the_status_line_and_the_state_follow_the_session() -> None:
     ]
     assert room.changes == 5
     counts = room.counters.statistics()
-    assert (counts.disconnects["dropped"], counts.disconnects["http_401"]) == (1, 1)
+    assert (counts.disconnects["dropped"], counts.attempts_failed["http_401"]) == (1, 1)
     assert (counts.sessions, counts.parkings, counts.exhaustions) == (1, 1, 1)
 
 
@@ -347,4 +347,4 @@ def test_every_cause_is_counted_under_its_own_name() -> None:
     for cause in Cause:
         error = ConnectionLost("gone", cause=cause)
         room.herald.news(Lost(error, policy.ended(error, lived_s=100)))
-    assert set(room.counters.statistics().disconnects.values()) == {1}
+    assert set(room.counters.statistics().attempts_failed.values()) == {1}

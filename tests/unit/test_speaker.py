@@ -120,6 +120,94 @@ def test_how_long_a_beginning_was_held_back_is_remembered(
     assert sounded[:2] == pytest.approx((free_at, 100.02))
 
 
+class Room:
+    """A speaker whose device asks every 10 ms; times are told in ms since the order."""
+
+    def __init__(self, **options: float) -> None:
+        self.clock = Watch()
+        self.speaker = Speaker(RATE, clock=self.clock, **options)
+        self.speaker.play(tone(500), starts=True)
+        self.speaker.finish()
+        self.blocks(5)
+
+    def blocks(self, count: int) -> None:
+        for _ in range(count):
+            self.clock.now += BLOCK / RATE
+            block(self.speaker)
+
+    def measured_ms(self, order: str) -> list[float]:
+        times = self.speaker.quiet_s()[order]
+        assert sum(times.counts) <= 1
+        return [round(times.total * 1000, 3)] * sum(times.counts)
+
+
+@pytest.mark.parametrize("order", ["flush", "hold"])
+@pytest.mark.parametrize("before_ms", [0, 4, 9])
+def test_how_soon_it_falls_silent_is_measured_to_the_last_sample_of_the_fade(
+    order: str, before_ms: int
+) -> None:
+    room = Room(fade_ms=5)
+    room.clock.now += before_ms / 1000
+    {"flush": room.speaker.silence, "hold": room.speaker.hold}[order]()
+    room.clock.now -= before_ms / 1000
+    room.blocks(1)
+    assert room.measured_ms(order) == [], "a callback may have been under way when the order came"
+    room.blocks(1)
+    assert room.measured_ms(order) == [BLOCK - before_ms + 5]
+    room.blocks(5)
+    assert room.measured_ms(order) == [BLOCK - before_ms + 5], "once"
+
+
+def test_silence_after_a_hold_is_measured_once() -> None:
+    room = Room()
+    room.speaker.hold()
+    room.blocks(3)
+    room.speaker.silence()
+    room.blocks(3)
+    assert (room.measured_ms("hold"), room.measured_ms("flush")) == ([15.0], [])
+
+
+def test_what_had_ended_by_itself_was_not_silenced() -> None:
+    room = Room()
+    room.blocks(60)
+    room.speaker.silence()
+    room.blocks(3)
+    assert room.measured_ms("flush") == []
+
+
+def test_a_beginning_that_is_still_held_back_was_not_silenced() -> None:
+    clock = Watch()
+    speaker = Speaker(RATE, clock=clock)
+    block(speaker)
+    speaker.play(tone(50), starts=True)
+    speaker.silence()
+    for _ in range(3):
+        clock.now += BLOCK / RATE
+        block(speaker)
+    assert sum(speaker.quiet_s()["flush"].counts) == 0
+
+
+def test_sound_that_begins_again_at_once_leaves_nothing_to_measure() -> None:
+    room = Room()
+    room.speaker.silence()
+    room.speaker.play(tone(500), starts=True)
+    room.speaker.finish()
+    room.blocks(5)
+    assert room.measured_ms("flush") == []
+
+
+def test_a_chime_that_gives_way_was_not_silenced() -> None:
+    room = Room()
+    room.speaker.silence()
+    room.blocks(3)
+    before = room.measured_ms("flush")
+    assert room.speaker.chime(tone(300))
+    room.blocks(3)
+    room.speaker.silence()
+    room.blocks(3)
+    assert room.measured_ms("flush") == before == [15.0]
+
+
 def test_silence_fades_what_is_sounding_and_nothing_more() -> None:
     speaker = make(fade_ms=5)
     speaker.play(tone(100))

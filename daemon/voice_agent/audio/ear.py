@@ -29,10 +29,14 @@ from voice_agent.audio.microphone import Microphone
 from voice_agent.audio.pcm import Samples, level_db, samples_in
 from voice_agent.audio.stretches import Stretches
 from voice_agent.audio.valve import Flow, Heard, Open, Shut, Verdict, Withheld
+from voice_agent.distribution import Distribution
 from voice_agent.formats import BYTES_PER_SAMPLE, FRAME_MS, frame_bytes, ms_to_samples
 
 CHUNK_FRAMES = 10
 """A backlog goes up in pieces of at most 200 ms: a tenth of the messages, and still no burst to speak of."""
+
+DELAY_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""A frame is taken within a millisecond or two, a backlog after seconds."""
 
 
 class Chunk(NamedTuple):
@@ -109,6 +113,7 @@ class Ear:
         self._gone = Stretches()  # withheld for good
         self._withheld: Counter[Withheld] = Counter()
         self._resent = 0
+        self._delays = Distribution(DELAY_S)
         self._reader: Reader | None = None
 
     async def run(self) -> None:
@@ -135,11 +140,14 @@ class Ear:
         """The next 20 ms at the cursor, of a backlog up to 200; nothing if all was taken. For the reader."""
         if not self.has_more:
             return None
+        is_new = not self._frames[self._next].sent
         taken = [self._take_one()]
         while len(taken) < CHUNK_FRAMES and self._goes_on_from(taken[-1].end):
             taken.append(self._take_one())
         self._position = taken[-1].end
         self._pass_withheld()
+        if is_new:
+            self._delays.add(self._microphone.age_s(taken[-1].end - self._base))
         return Chunk(taken[0].position, b"".join(chunk.pcm for chunk in taken))
 
     @property
@@ -223,6 +231,11 @@ class Ear:
     def withheld(self) -> Mapping[Withheld, int]:
         """Samples that were kept from the server on purpose, once they have left the line."""
         return self._withheld
+
+    @property
+    def delays_s(self) -> Distribution:
+        """From the capture of a piece's end until it was taken, of what was taken for the first time."""
+        return self._delays.copy()
 
     def statistics(self) -> EarStatistics:
         """The counters as they are now."""

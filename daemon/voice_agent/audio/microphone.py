@@ -16,7 +16,7 @@ from typing import NamedTuple
 from voice_agent.audio.edge import PA_INPUT_OVERFLOW, Edge
 from voice_agent.audio.pcm import samples_in, silent_samples
 from voice_agent.audio.ring import SampleRing
-from voice_agent.formats import BYTES_PER_SAMPLE, frame_bytes, ms_to_samples
+from voice_agent.formats import BYTES_PER_SAMPLE, frame_bytes, ms_to_samples, samples_to_s
 
 SLACK_MS = 1000  # how long the loop may stand still with a full ring before new audio is refused
 
@@ -52,10 +52,15 @@ class MicrophoneStatistics(NamedTuple):
 
 
 class Microphone(Edge):
-    """A mono PCM16 microphone at one rate; ``callback`` is for PortAudio, the rest for one task."""
+    """A mono PCM16 microphone at one rate; ``callback`` is for PortAudio, the rest for one task.
 
-    def __init__(self, rate: int, *, capacity_s: float = 10.0) -> None:
-        super().__init__()
+    ``clock``: monotonic seconds.
+    """
+
+    def __init__(
+        self, rate: int, *, capacity_s: float = 10.0, clock: Callable[[], float] = monotonic
+    ) -> None:
+        super().__init__(clock=clock)
         self.rate = rate
         self._frame = silent_samples(frame_bytes(rate) // BYTES_PER_SAMPLE)
         self._capacity = ms_to_samples(capacity_s * 1000, rate)
@@ -124,7 +129,12 @@ class Microphone(Edge):
         position, moments = self.position, self._moments
         while moments and moments[0].captured < position:
             moments.popleft()
-        return moments[0] if moments else Moment(position, monotonic(), self.beside())
+        return moments[0] if moments else Moment(position, self._clock(), self.beside())
+
+    def age_s(self, position: int) -> float:
+        """How long ago the sample before ``position`` was captured, going by the frame last taken."""
+        moment = self.moment()
+        return self._clock() - moment.at + samples_to_s(moment.captured - position, self.rate)
 
     def discard(self) -> None:
         """Forget what was captured so far, counting nothing as lost."""

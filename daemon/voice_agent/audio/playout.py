@@ -63,6 +63,8 @@ class Playout(Edge):
         self.xruns = 0
         self.untapped = 0
         self.sounding_at = 0.0
+        self.ended = (0.0, 0)
+        """When the device was last given any sound, and how many samples of that block were."""
         self._ring = ring
         self._fade = fade
         self._emitted = 0
@@ -222,6 +224,7 @@ class Playout(Edge):
         block = self._block if sound else self._zeros
         if sound:
             block[sound:] = self._zeros[sound:]
+            self.ended = self.last_callback, sound
             if self._ring.read > self.faint_until:
                 self.sounding_at = self.last_callback
         if (tap := self.tap) is not None:

@@ -12,7 +12,7 @@ Everything in this file runs on, and is written by, the event loop. The callback
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import NamedTuple
 
@@ -21,7 +21,9 @@ from voice_agent.audio.gain import db_to_gain, steps
 from voice_agent.audio.jitter import Jitter
 from voice_agent.audio.pcm import Samples, level_db, samples_in
 from voice_agent.audio.playout import Playout
+from voice_agent.audio.quiet import Order, Quiet
 from voice_agent.audio.ring import SampleRing
+from voice_agent.distribution import Distribution
 from voice_agent.formats import ms_to_samples, samples_to_s
 
 MAX_LATENCY_S = 2  # Bluetooth has a quarter of it; the playout's marks do not reach much further back
@@ -114,6 +116,7 @@ class Speaker:
         self._latency = 0
         self._played = 0
         self._chime_end = 0
+        self._quiet = Quiet()
         self._free_at = 0.0  # until when the newest beginning is held back, or was
 
     def play(self, pcm: bytes, *, starts: bool = False) -> None:
@@ -123,6 +126,7 @@ class Speaker:
         """
         if self.chimes:
             self.silence()
+        self._sounds_again()
         position, dry = self._ring.written + self._spilled, not self._ring.queued
         if starts:
             self._playout.seams.append(position)
@@ -147,6 +151,7 @@ class Speaker:
         queued, played = self.positions()
         if queued > played:
             return False
+        self._sounds_again()
         self._playout.seams.append(queued)
         self._playout.not_before = 0.0
         samples = samples_in(pcm)
@@ -175,6 +180,7 @@ class Speaker:
         Spilled audio leaves the timeline: ``queued`` then returns to the end of what had entered the ring.
         A hold ends.
         """
+        self._ordered(Order.FLUSH)
         self._unspilled += self._spilled
         self._spill.clear()
         self._spilled = 0
@@ -224,10 +230,12 @@ class Speaker:
         if self.chimes:
             self.silence()
         else:
+            self._ordered(Order.HOLD)
             self._playout.held = True
 
     def resume(self) -> None:
         """Fade in and go on where ``hold`` has stopped."""
+        self._sounds_again()
         self._playout.held = False
 
     @property
@@ -287,6 +295,25 @@ class Speaker:
             lateness_s=self._jitter.lateness_s,
             hold_s=self._jitter.hold_s,
         )
+
+    def quiet_s(self) -> Mapping[str, Distribution]:
+        """How soon it fell silent when it was told to, by what was told (``Order``)."""
+        self._settle_quiet()
+        return {order.value: times.copy() for order, times in self._quiet.times.items()}
+
+    def _ordered(self, order: Order) -> None:
+        """Measure how long it takes, if there is anything to be silenced."""
+        self._settle_quiet()
+        if self._ring.queued and not self._playout.held and not self.chimes:
+            self._quiet.ordered(order, self._clock(), self._playout.callbacks)
+
+    def _sounds_again(self) -> None:
+        self._settle_quiet()
+        self._quiet.forget()
+
+    def _settle_quiet(self) -> None:
+        at, sound = self._playout.ended
+        self._quiet.settle(self._playout.callbacks, at + samples_to_s(sound, self.rate))
 
     def _keep(self, samples: Samples) -> None:
         kept = samples[: self._spill_limit - self._spilled]

@@ -22,7 +22,7 @@ from voice_agent.dialogue.values import (
     TokensUsed,
 )
 from voice_agent.errors import Unauthorized
-from voice_agent.formats import BYTES_PER_SAMPLE
+from voice_agent.formats import BYTES_PER_SAMPLE, samples_to_s
 from voice_agent.realtime.codec import usage_of
 from voice_agent.realtime.events import (
     AudioDelta,
@@ -66,7 +66,8 @@ def hear(books: Books, event: AudioDelta, at: Moment) -> Sequence[Command]:
     """Play it if it belongs to this turn."""
     answer = books.answer(event.response_id)
     if answer.turn != books.turn:
-        return [Tell(AnswerDropped(answer.turn, len(event.delta) // BYTES_PER_SAMPLE))]
+        samples = len(event.delta) // BYTES_PER_SAMPLE
+        return [Tell(AnswerDropped(answer.turn, samples_to_s(samples, books.output_rate)))]
     utterance = books.playout.find(event.item_id, event.content_index)
     starts = utterance is None
     if utterance is None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from voice_agent.dialogue.memory import Key
 from voice_agent.dialogue.values import Moment
-from voice_agent.formats import ms_to_samples
+from voice_agent.formats import ms_to_samples, samples_to_s
 from voice_agent.realtime.events import SpeechStarted, SpeechStopped
 
 MARGIN_S = 1.0
@@ -124,12 +124,18 @@ class Questions:
             unfinished.end = question.begin
         self._open = [*self._open, question][-KEPT:]
 
-    def end(self, event: SpeechStopped | None, at: Moment) -> None:
-        """The user has finished; ``None``: the server did not say so, but acts like it."""
+    def end(self, event: SpeechStopped | None, at: Moment) -> float | None:
+        """The user has finished; ``None``: the server did not say so, but acts like it.
+
+        Returns how much sound beyond the end that the server names it had been sent, in seconds.
+        """
         reported = self._reported(event.audio_end_ms, at) if event else None
         self._last_end = max(self._last_end, at.sent if reported is None else reported)
         if (question := self.speaking) is not None:
             question.end = self._last_end
+        if event is None or reported is None or not event.audio_end_ms or not self._rate:
+            return None
+        return samples_to_s(at.sent - reported, self._rate)
 
     def transcribed(self, item_id: str | None, words: Key) -> None:
         """The words of an utterance are in the memory; ``None``: of the last one that has ended."""

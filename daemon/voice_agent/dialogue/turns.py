@@ -111,7 +111,7 @@ def end_speech(books: Books, event: SpeechStopped, at: Moment) -> Sequence[Comma
     if not books.user_speaks and event.item_id and event.item_id not in books.turn_of_item:
         books.early_stop = event
         return []
-    books.questions.end(event, at)
+    late_s = books.questions.end(event, at)
     books.user_speaks = False
     books.stopped_at = at.now
     detection = books.settings.turn_detection
@@ -119,7 +119,7 @@ def end_speech(books: Books, event: SpeechStopped, at: Moment) -> Sequence[Comma
         books.awaited = Awaited(books.turn, at.now)
     else:
         books.requests.want(books.turn)  # a server that does not answer by itself is asked to
-    return [Tell(UserStopped(books.turn))]
+    return [Tell(UserStopped(books.turn, late_s))]
 
 
 def understand(books: Books, event: TranscriptionCompleted, text: str) -> Sequence[Command]:

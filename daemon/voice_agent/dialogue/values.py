@@ -143,9 +143,13 @@ class TurnStarted:
 
 @dataclass(frozen=True, slots=True)
 class UserStopped:
-    """The server's endpointing decided that the user has finished."""
+    """The server's endpointing decided that the user has finished.
+
+    ``late_s``: so much sound had been sent to it by then beyond the end that it names, if it names one.
+    """
 
     turn: int
+    late_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +238,7 @@ class AnswerDropped:
     """Audio of an older turn arrived late and was not played."""
 
     turn: int
-    samples: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from voice_agent.telemetry.counters import Distribution
+from voice_agent.distribution import Distribution
 from voice_agent.telemetry.row import PREFIX, Reading, Row
 from voice_agent.telemetry.snapshot import Snapshot
 from voice_agent.telemetry.table import ROWS

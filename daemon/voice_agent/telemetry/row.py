@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from voice_agent.telemetry.counters import Distribution
+from voice_agent.distribution import Distribution
 from voice_agent.telemetry.snapshot import Snapshot
 
 PREFIX = "voice_agent_"
@@ -30,4 +30,4 @@ class Row:
         return last if last in UNITS else ""
 
 
-UNITS = ("seconds", "samples", "tokens", "hertz", "decibels")
+UNITS = ("seconds", "tokens", "hertz", "decibels")

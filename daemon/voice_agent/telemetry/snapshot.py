@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from voice_agent.distribution import Distribution
 from voice_agent.telemetry.counters import Counts
 
 State = Literal["connecting", "live", "parked", "waiting", "refused", "exhausted"]
@@ -43,6 +44,8 @@ class Capture:
     withheld_s: Mapping[str, float] = field(default_factory=dict)
     """Kept from the server on purpose, by reason."""
     muted: bool = False
+    delays: Distribution = field(default_factory=lambda: Distribution(()))
+    """From the capture of a piece's end until it was taken to be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,13 @@ class Playout:
     gap_s: float = 0.0
     lateness_s: float = 0.0
     hold_s: float = 0.0
+    received_s: float = 0.0
+    buffered_s: float = 0.0
+    """Queued and not heard yet, now."""
+    latency_s: float = 0.0
+    """From being given to the device to being heard, as the device reports it."""
+    quiet: Mapping[str, Distribution] = field(default_factory=dict)
+    """How soon it fell silent when it was told to, by how it was told."""
     volume: int = 100
     """As people set it, 0 to 130."""
 
@@ -66,6 +76,10 @@ class Echo:
 
     mode: str = "off"
     erle_db: float | None = None
+    delay_s: float | None = None
+    """By how much the echo comes later than it was played."""
+    canceller: str | None = None
+    """How the canceller is doing, if there is one."""
     suspicions: int = 0
     confirmed: int = 0
     false_alarms: int = 0
@@ -78,6 +92,7 @@ class Device:
 
     is_open: bool = False
     callback_age_s: float | None = None
+    callbacks: int = 0
     callback_errors: int = 0
     xruns: int = 0
     rate: int | None = None
@@ -144,5 +159,7 @@ class Snapshot:
     """Whether each is up."""
     troubles: Mapping[str, int] = field(default_factory=dict)
     """How often each component was found hanging or had ended."""
-    lag_s: float = 0.0
-    worst_lag_s: float = 0.0
+    lags: Distribution = field(default_factory=lambda: Distribution(()))
+    """How late the event loop was at each look at the components."""
+    is_ready: bool = False
+    """It can converse, as ``/readyz`` says."""

@@ -2,6 +2,8 @@
 
 from voice_agent.telemetry.row import Row
 
+CANCELLER = ("converging", "good", "diverging", "no echo")
+
 SOUND = (
     Row(
         "capture_seconds_total",
@@ -29,15 +31,15 @@ SOUND = (
         lambda now: float(now.capture.muted),
     ),
     Row(
-        "resent_seconds_total",
+        "capture_resent_seconds_total",
         "counter",
         "Captured sound that was sent again, to a new session.",
         lambda now: now.capture.resent_s,
     ),
     Row(
-        "streamed_seconds_total",
+        "capture_sent_seconds_total",
         "counter",
-        "Captured sound that was sent to the server.",
+        "Captured sound that was sent to the server, repeated sound included.",
         lambda now: now.capture.streamed_s,
     ),
     Row(
@@ -47,10 +49,22 @@ SOUND = (
         lambda now: now.capture.backlog_s,
     ),
     Row(
+        "capture_delay_seconds",
+        "histogram",
+        "From the capture of a piece of sound to its being taken for the socket; repeated sound left out.",
+        lambda now: now.capture.delays,
+    ),
+    Row(
         "volume_level",
         "gauge",
         "The volume as people set it: 100 leaves answers as they come.",
         lambda now: float(now.playout.volume),
+    ),
+    Row(
+        "playout_received_seconds_total",
+        "counter",
+        "Answers' sound that arrived and was to be played.",
+        lambda now: now.playout.received_s,
     ),
     Row(
         "playout_seconds_total",
@@ -69,6 +83,26 @@ SOUND = (
         "counter",
         "Answers' sound refused because buffers were full.",
         lambda now: now.playout.lost_s,
+    ),
+    Row(
+        "playout_buffered_seconds",
+        "gauge",
+        "Sound that is queued and was not heard yet.",
+        lambda now: now.playout.buffered_s,
+    ),
+    Row(
+        "playout_latency_seconds",
+        "gauge",
+        "From being given to the device to being heard, as the device reports it.",
+        lambda now: now.playout.latency_s,
+    ),
+    Row(
+        "playout_silencing_seconds",
+        "histogram",
+        "From the order to fall silent to the last sound given to the device: a flush, when the server hears"
+        " the user, or a hold, when the echo guard does.",
+        lambda now: now.playout.quiet,
+        ("order",),
     ),
     Row(
         "playout_gaps_total",
@@ -101,6 +135,21 @@ SOUND = (
         "gauge",
         "How much softer the canceller made the echo lately; absent without one.",
         lambda now: now.echo.erle_db,
+    ),
+    Row(
+        "echo_delay_seconds",
+        "gauge",
+        "From being played to being heard by the microphone; absent until it is known.",
+        lambda now: now.echo.delay_s,
+    ),
+    Row(
+        "echo_canceller_state",
+        "gauge",
+        "1 for how the canceller is doing; absent without one.",
+        lambda now: {
+            state: float(state == now.echo.canceller) for state in CANCELLER if now.echo.canceller is not None
+        },
+        ("state",),
     ),
     Row(
         "echo_suspicions_total",
@@ -142,6 +191,13 @@ SOUND = (
             for way, device in now.devices.items()
             if device.callback_age_s is not None
         },
+        ("direction",),
+    ),
+    Row(
+        "device_callbacks_total",
+        "counter",
+        "Blocks of sound that the device brought or asked for.",
+        lambda now: {way: device.callbacks for way, device in now.devices.items()},
         ("direction",),
     ),
     Row(

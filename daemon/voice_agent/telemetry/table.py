@@ -24,13 +24,26 @@ def _threads(_: Snapshot) -> float:
 
 
 SESSIONS = (
+    Row(
+        "ready",
+        "gauge",
+        "1 while the daemon can converse, exactly when /readyz says so.",
+        lambda now: float(now.is_ready),
+    ),
     Row("session_state", "gauge", "1 for the state in which the session is.", _state, ("state",)),
     Row("sessions_total", "counter", "Sessions that went live.", lambda now: now.counts.sessions),
     Row(
         "disconnects_total",
         "counter",
-        "Sessions that ended and attempts that failed, by cause.",
+        "Live sessions that were lost, by cause.",
         lambda now: now.counts.disconnects,
+        ("cause",),
+    ),
+    Row(
+        "connection_failures_total",
+        "counter",
+        "Attempts to open a session that failed, by cause.",
+        lambda now: now.counts.attempts_failed,
         ("cause",),
     ),
     Row(
@@ -93,14 +106,34 @@ TALK = (
     Row(
         "first_audio_seconds",
         "histogram",
-        "From the end of the user's speech to the first sound of the answer.",
+        "From the server's word that the user has finished to the first sound of the answer.",
         lambda now: now.counts.first_audio,
+    ),
+    Row(
+        "turn_latency_seconds",
+        "histogram",
+        "The same in stages that add up: the first audio arrives (model), is held back against jitter (hold),"
+        " is given to the device (own), is heard (device).",
+        lambda now: now.counts.stages,
+        ("stage",),
+    ),
+    Row(
+        "endpointing_seconds",
+        "histogram",
+        "From the end of speech, where the server puts it, to its word of it; in sound sent by then.",
+        lambda now: now.counts.endpointing,
     ),
     Row(
         "interruptions_total",
         "counter",
         "Answers that the user's speech silenced.",
         lambda now: now.counts.interruptions,
+    ),
+    Row(
+        "self_interruptions_suspected_total",
+        "counter",
+        "Of those, speech that repeated the answer's words: perhaps the daemon heard itself.",
+        lambda now: now.counts.self_interruptions,
     ),
     Row(
         "answer_heard_seconds_total",
@@ -115,13 +148,13 @@ TALK = (
         lambda now: now.counts.unheard_ms / 1000,
     ),
     Row(
-        "answer_late_samples_total",
+        "answer_late_seconds_total",
         "counter",
         "Sound of answers to older turns, which came late and was not played.",
-        lambda now: now.counts.late_samples,
+        lambda now: now.counts.late_s,
     ),
     Row(
-        "stuck_total",
+        "turns_stuck_total",
         "counter",
         "Times that a conversation had to be helped on, by what did not come and what was done.",
         lambda now: now.counts.stuck,
@@ -225,8 +258,12 @@ HEALTH = (
         lambda now: now.troubles,
         ("component",),
     ),
-    Row("loop_lag_seconds", "gauge", "How late the event loop was at the last look.", lambda now: now.lag_s),
-    Row("loop_lag_worst_seconds", "gauge", "How late it ever was at a look.", lambda now: now.worst_lag_s),
+    Row(
+        "event_loop_lag_seconds",
+        "histogram",
+        "How late the event loop woke up, once a second.",
+        lambda now: now.lags,
+    ),
     Row("asyncio_tasks", "gauge", "Tasks of the event loop.", lambda _: len(asyncio.all_tasks())),
     Row("threads", "gauge", "Threads of the process, native ones included.", _threads),
     Row(

@@ -126,6 +126,8 @@ class GuardStatistics(NamedTuple):
     withheld_s: float
     half_duplex_s: float
     """Of it: because no canceller could be relied on."""
+    delay_s: float | None = None
+    """From being played to being heard by the microphone, once that is known."""
 
 
 class Guard:
@@ -176,6 +178,7 @@ class Guard:
             false_alarms=self._false_alarms,
             withheld_s=self._withheld * FRAME_MS / 1000,
             half_duplex_s=self._half_duplex * FRAME_MS / 1000,
+            delay_s=meter.delay_s if meter else None,
         )
 
     @property

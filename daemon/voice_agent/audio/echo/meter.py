@@ -15,6 +15,7 @@ from math import log10
 
 from voice_agent.audio.echo.canceller import Levels
 from voice_agent.audio.echo.delay import LAGS, EchoDelay
+from voice_agent.formats import FRAME_MS
 
 FALL_DB = 1.2
 """A frame: a reverberation time of a second. Living rooms have 0.4 to 0.6."""
@@ -90,6 +91,11 @@ class EchoMeter:
     def erle_db(self) -> float:
         """Echo return loss enhancement over the last second of echo: how much softer it has become."""
         return _db(self._echo) - _db(self._residual)
+
+    @property
+    def delay_s(self) -> float | None:
+        """How much later than it was played the echo comes, to a frame; ``None``: that cannot be told yet."""
+        return None if self._delay.frames is None else self._delay.frames * FRAME_MS / 1000
 
     @property
     def audible(self) -> bool:
