@@ -9,6 +9,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Protocol
 
+from voice_agent import concern
 from voice_agent.announcer import QUICK_S, Announcer, Cues, Room
 from voice_agent.dialogue import AnswerFailed, Fact, FirstSound, State, TurnStarted
 from voice_agent.errors import Cause, SessionError
@@ -121,11 +122,14 @@ class Herald:
                 self._say("exhausted", "the day's allowance is used up", "allowance")
                 if self._in_conversation():
                     self.play("allowance")
+        if isinstance(news, Lost | Parked | Exhausted):
+            concern.prevail(None)
 
     def _live(self, after_s: float, *, renewed: bool) -> None:
         self._counters.live(after_s, renewed=renewed)
         what = "session renewed" if renewed else "session ready"
-        log.info(what, extra={"provider": self.provider, "after_s": after_s})
+        session = concern.present().session or "nameless"
+        log.info(what, extra={"provider": self.provider, "session": session, "after_s": after_s})
         self._greet(renewed=renewed)
         self._own_up()
         self._told.clear()
@@ -166,6 +170,7 @@ class Herald:
 
     def _unprepared(self, reason: SessionError) -> None:
         """It harms nobody before the old session ends; but after a change of settings people wait for it."""
+        self._counters.unprepared(reason.cause)
         level = logging.DEBUG if reason.cause in self._told else logging.WARNING
         self._told.add(reason.cause)
         extra = {"cause": reason.cause.value, "reason": str(reason)}
