@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 
+from tests.chaos.discreet import search
 from tests.chaos.process import Vitals
 from tests.chaos.rounds import Outcome, Round
 from tests.chaos.trend import Trend
@@ -14,6 +15,8 @@ from tests.chaos.world import World
 
 LANES = 4
 """A round waits most of its time; four of them keep two cores a quarter busy."""
+CONTROL = 3
+"""In this one the log holds what was said, so that the search for it is known to find something."""
 WARM_UP = 100
 """Rounds of a process after which its memory must stay where it is.
 
@@ -59,9 +62,15 @@ class Suite:
                 group.create_task(self._lane(lane))
 
     async def _lane(self, lane: int) -> None:
+        transcripts = lane == CONTROL
         with TemporaryDirectory(prefix="chaos-") as directory:
-            async with World(Path(directory), self._seed + lane, dialect=self._dialect) as world:
+            async with World(
+                Path(directory), self._seed + lane, dialect=self._dialect, transcripts=transcripts
+            ) as world:
                 await self._play_all(world)
+                self.broken += [
+                    f"lane {lane}: {each}" for each in await search(world, transcripts=transcripts)
+                ]
                 code = await asyncio.to_thread(world.daemon.stop)
                 if code != 0:
                     self.broken.append(f"lane {lane}: the daemon ended with {code} when asked to stop")

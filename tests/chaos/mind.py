@@ -21,12 +21,17 @@ DELTA_BYTES = (4800,)
 
 @dataclass
 class Plan:
-    """How an utterance is to be answered. ``spoils``: how often its answer goes wrong first, as ``spoil``."""
+    """How an utterance is to be answered.
+
+    ``calls``: tools and arguments, before anything else. ``spoils``: how often its answer goes wrong first,
+    as ``spoil``.
+    """
 
     ms: int = 200
     tool: bool = False
     spoil: str = ""
     spoils: int = 0
+    calls: Sequence[tuple[str, str]] = ()
 
 
 class Hearer:
@@ -58,6 +63,8 @@ class Thinker:
         if plan.spoils > 0:
             plan.spoils -= 1
             return _spoilt(plan.spoil, number)
+        if plan.calls and not any(isinstance(line, Returned) for line in since):
+            return [Call(name, arguments) for name, arguments in plan.calls]
         if plan.tool and not any(isinstance(line, Returned) for line in since):
             return [Call(TOOL, f'{{"city": "Moscow {number}"}}')]  # a city of its own: answers are kept
         return [Say(f"answer {number}", answer(number, plan.ms), DELTA_BYTES)]

@@ -6,11 +6,19 @@ import shutil
 import subprocess
 import sys
 import urllib.request
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 KEY = "AQVN-the-key-of-the-chaos-suite"
+TOOL_KEY = "the-key-of-a-tool-of-the-chaos-suite"
+METRICS_USER, METRICS_PASSWORD = "chaos", "the-password-of-the-metrics-of-the-chaos-suite"
+CREDENTIALS = {
+    "VOICE_AGENT_API_KEY": KEY,
+    "VOICE_AGENT_CREDENTIAL_CHAOS_TOOL": TOOL_KEY,
+    "VOICE_AGENT_CREDENTIAL_VOICE_AGENT_METRICS_PASSWORD": METRICS_PASSWORD,
+}
 SAMPLE = re.compile(r"^(voice_agent_\w+)(?:\{([^}]*)\})? ([-+.e0-9]+)$", re.MULTILINE)
 
 
@@ -30,9 +38,9 @@ class DaemonProcess:
         self._log = directory / "log"
         path = directory / "config.toml"
         path.write_text(config)
-        environment = os.environ | dict(environ) | {"VOICE_AGENT_API_KEY": KEY, "HOME": str(directory)}
+        environment = os.environ | dict(environ) | CREDENTIALS | {"HOME": str(directory)}
         environment["XDG_STATE_HOME"] = str(directory)
-        self._metrics = f"http://127.0.0.1:{metrics_port}/metrics"
+        self._address = f"http://127.0.0.1:{metrics_port}"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*_leash(), sys.executable, "-m", "voice_agent", "run", "--config", str(path)],
@@ -73,14 +81,25 @@ class DaemonProcess:
     def figures(self) -> dict[str, float]:
         """Its metrics, summed over labels; empty if there are none. Blocks: ask in a thread."""
         try:
-            with urllib.request.urlopen(self._metrics, timeout=2) as answer:
-                text = answer.read().decode()
+            text = self._page("/metrics")
         except OSError:
             return {}
         found: dict[str, float] = {}
         for name, _, value in SAMPLE.findall(text):
             found[name] = found.get(name, 0.0) + float(value)
         return found
+
+    def public(self) -> dict[str, str]:
+        """What others may read of it, but for its log. Blocks: ask in a thread."""
+        argv = Path(f"/proc/{self._process.pid}/cmdline").read_text()
+        return {"argv": argv, "/metrics": self._page("/metrics"), "/status": self._page("/status")}
+
+    def _page(self, path: str) -> str:
+        given = b64encode(f"{METRICS_USER}:{METRICS_PASSWORD}".encode()).decode()
+        request = urllib.request.Request(self._address + path, headers={"Authorization": f"Basic {given}"})
+        with urllib.request.urlopen(request, timeout=2) as answer:
+            text: str = answer.read().decode()
+            return text
 
     def stop(self, patience_s: float = 5.0) -> int:
         """SIGTERM, and its exit code."""

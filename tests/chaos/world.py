@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler
 
 from tests.chaos.loudspeaker import Loudspeaker
 from tests.chaos.mind import Heads, Plan
-from tests.chaos.process import DaemonProcess
+from tests.chaos.process import METRICS_USER, DaemonProcess
 from tests.chaos.proxy import HOST, Proxy
 from tests.chaos.resolver import HOST as NAME
 from tests.chaos.resolver import Resolver
@@ -40,7 +40,7 @@ TIDY_SAMPLES = 3_000_000
 CONFIG = """\
 [provider]
 kind = "custom"
-url = "ws://{name}:{port}/v1/realtime"
+url = "ws://{name}:{port}/v1/realtime?tenant={query}"
 dialect = "{dialect}"
 insecure = true
 
@@ -67,12 +67,22 @@ buffer_s = 20
 geocoding_url = "{weather}/v1/search"
 forecast_url = "{weather}/v1/forecast"
 
+[[tools.http]]
+name = "look_up"
+description = "Look a word up; nobody is there."
+url = "{weather}/v1/words/{{word}}"
+key_from = "chaos-tool"
+parameters = {{ properties = {{ word = {{ type = "string" }} }}, required = ["word"] }}
+
 [metrics]
 port = {metrics}
+user = "{user}"
 
 [log]
 level = "debug"
+transcripts = {transcripts}
 """
+QUERY = "a-query-that-nobody-needs-to-see"
 
 
 class World:
@@ -80,7 +90,7 @@ class World:
 
     ``speed``: seconds of sound in a second. ``dialect``: the server's manners, ``openai`` or ``yandex``.
     ``onsets``: where the loudspeaker stood whenever the server said that somebody speaks. ``complaints``:
-    what a fault itself found to be wrong.
+    what a fault itself found to be wrong. ``transcripts``: the log holds what was said.
     """
 
     server: Server
@@ -88,7 +98,13 @@ class World:
     daemon: DaemonProcess
 
     def __init__(
-        self, directory: Path, seed: int = 0, *, speed: float = 1.0, dialect: str = "openai"
+        self,
+        directory: Path,
+        seed: int = 0,
+        *,
+        speed: float = 1.0,
+        dialect: str = "openai",
+        transcripts: bool = False,
     ) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
@@ -102,6 +118,7 @@ class World:
         self.complaints: list[str] = []
         self._seed = seed
         self._dialect = dialect
+        self._transcripts = transcripts
         self._numbers = 0
         self._stack = AsyncExitStack()
         self._weather_url = ""
@@ -135,6 +152,9 @@ class World:
             rate=RATE,
             weather=self._weather_url,
             metrics=metrics,
+            user=METRICS_USER,
+            query=QUERY,
+            transcripts=str(self._transcripts).lower(),
         )
         environ = self.card.environment() | self.resolver.environment()
         self.daemon = DaemonProcess(self.directory, config, environ, metrics)

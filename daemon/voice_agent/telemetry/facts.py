@@ -83,7 +83,7 @@ class FactLog:
                 self._fault(fact)
 
     def _fault(self, fault: ServerFault) -> None:
-        extra = {"kind": fault.kind, "code": fault.code, "reason": fault.message[:MAX_CHARS]}
+        extra = {"kind": fault.kind, "code": fault.code[:MAX_CHARS], "reason": fault.message[:MAX_CHARS]}
         if fault.kind == "benign":
             log.debug("the server complains", extra=extra)
         else:
