@@ -20,7 +20,7 @@ from voice_agent.cli import main
 from voice_agent.config.schema import Metrics
 from voice_agent.credentials import METRICS_PASSWORD, Secret, find_password
 from voice_agent.errors import ConfigError
-from voice_agent.telemetry import certificates, http
+from voice_agent.telemetry import certificates, http, watchers
 from voice_agent.telemetry.access import Door, Lock
 from voice_agent.telemetry.certificates import Certificate, Files, context_of, doubt_of
 from voice_agent.telemetry.exchange import Answer, Caller, Request
@@ -220,6 +220,25 @@ def test_it_is_scraped_over_tls_with_a_password(tmp_path: Path) -> None:
         assert (await scraped(port, trust))[0] == 401
         with pytest.raises(aiohttp.ClientConnectorCertificateError):
             await scraped(port, ssl.create_default_context(), ALICE)
+
+    play(Door(lock(), Certificate(files(tmp_path))), scene)
+
+
+@needs_openssl
+def test_events_come_through_tls_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchers, "EVERY_S", 0.05)
+    monkeypatch.setattr(watchers, "SLOW_S", 1.0)
+    _, trust = certificate(tmp_path, NAME)
+
+    async def scene(port: int) -> None:
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=trust, server_hostname="127.0.0.1"
+        )
+        writer.write(f"GET /events HTTP/1.1\r\n{ALICE}\r\n".encode())
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        for _ in range(30):
+            assert await reader.readuntil(b"\n\n") == b"event: report\ndata: {}\n\n"
+        writer.close()
 
     play(Door(lock(), Certificate(files(tmp_path))), scene)
 

@@ -19,7 +19,7 @@ EVERY_S = 1.0
 SLOW_S = 10.0
 """Who has taken nothing for so long has gone: a telephone that left the network says nothing."""
 UNREAD_BYTES = 65_536
-"""That the kernel keeps for one of them, about; its own choice would be megabytes."""
+"""That we keep for one of them, and the kernel twice; its own choice would be megabytes."""
 EARLY_S = 0.002
 """Timers are late, but by the clock's last digit they may be early."""
 
@@ -65,7 +65,7 @@ class Watchers:
 
 def _expect_little(writer: StreamWriter) -> None:
     """Notice soon that nobody takes what is sent."""
-    writer.transport.set_write_buffer_limits(0)
+    writer.transport.set_write_buffer_limits(UNREAD_BYTES)  # 0 would be paused for ever behind TLS
     connection: socket.socket = writer.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)
     with suppress(OSError):  # a Unix socket has no such patience, and needs none
