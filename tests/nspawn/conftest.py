@@ -60,5 +60,5 @@ def node(machine: Node) -> Iterator[Node]:
 @pytest.fixture
 def talk(machine: Node, the_room: Room) -> Iterator[Conversation]:
     """The same with a sound card, and somebody in its room."""
-    with the_room.plugged_into(machine), configured(machine, LOCAL + the_room.settings):
-        yield Conversation(machine, the_room.card)
+    with the_room.plugged_into(machine) as card, configured(machine, LOCAL + the_room.settings):
+        yield Conversation(machine, card)

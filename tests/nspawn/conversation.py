@@ -25,36 +25,36 @@ RATE = 24_000
 AUDIO = 29
 """Debian's group of that name has this number on every machine."""
 DEVICES, PLUGIN, ALSA = "/dev/snd", "/opt/virtual_card.so", "/etc/asound.conf"
-SCRIPT, HEARD = "/root/script.json", "/run/heard.raw"
+CONTROL = "http://127.0.0.1:8766/faults"
+MODEL, SCRIPT, HEARD = "/run/model.py", "/run/script.json", "/run/heard.raw"
 ANSWER_MS = 1000
 ANSWER = waveform(Sound(ANSWER_MS, "counter"), RATE)
 TURN = {"heard": "hello", "say": "Good day.", "ms": ANSWER_MS, "wave": "counter"}
 
 
 class Room:
-    """Files of this machine that a node sees as a sound card."""
+    """A folder of this machine that a node sees as a sound card; a new card for each scene."""
 
     settings = '[audio]\necho = "off"\n[audio.input]\nflat_after_s = 0\n[cues]\nquiet = ["ready"]\n'
     """It has no echo, its silence is no fault of the microphone, and what sounds in it are answers."""
 
     def __init__(self, folder: Path) -> None:
-        self.card = VirtualCard(folder, elastic=True)
+        self._folder = folder
         self._plugin = build_plugin()
-        self.binds = {self.card.directory: DEVICES, self._plugin: PLUGIN}
+        self.binds = {folder: DEVICES, self._plugin: PLUGIN}
+        os.chown(folder, 0, AUDIO)
         folder.chmod(0o2770)
-        for each in (folder, folder / "mic.fifo"):
-            os.chown(each, 0, AUDIO)
-        (folder / "mic.fifo").chmod(0o660)
 
     @contextmanager
-    def plugged_into(self, node: Node) -> Iterator[None]:
-        """The node's ALSA knows the card; afterwards it is well and silent."""
-        ours = self.card.config_path.read_text()
-        node.write(ALSA, ours.replace(str(self.card.directory), DEVICES).replace(str(self._plugin), PLUGIN))
-        try:
-            yield
-        finally:
-            self.card.heal()
+    def plugged_into(self, node: Node) -> Iterator[VirtualCard]:
+        """A card that the node's ALSA knows."""
+        with VirtualCard(self._folder, elastic=True) as card:
+            microphone = self._folder / "mic.fifo"
+            os.chown(microphone, 0, AUDIO)
+            microphone.chmod(0o660)
+            ours = card.config_path.read_text().replace(str(card.directory), DEVICES)
+            node.write(ALSA, ours.replace(str(self._plugin), PLUGIN))
+            yield card
             node.run("rm", ALSA)
 
 
@@ -62,9 +62,7 @@ class Room:
 def room() -> Iterator[Room]:
     """A new one, silent."""
     with TemporaryDirectory(prefix="room-") as folder:
-        made = Room(Path(folder) / "card")
-        with made.card:
-            yield made
+        yield Room(Path(folder))
 
 
 class Conversation:
@@ -72,27 +70,28 @@ class Conversation:
 
     def __init__(self, node: Node, card: VirtualCard) -> None:
         self.node = node
-        self._card = card
+        self.card = card
         self._asked = 0
 
     def serve(self, *turns: dict[str, object], **script: object) -> None:
         """Let a model server follow this script; it answers by ``TURN`` if there are no turns."""
         whole = {"turns": turns or (TURN,), "loop": True, "shared": True} | script
         self.node.write(SCRIPT, json.dumps(whole))
-        self.node.write("/root/model.py", (Path(__file__).parent / "model.py").read_text())
-        command = ("systemd-run", "--quiet", "--collect", "--unit=model", PYTHON, "/root/model.py")
+        self.node.write(MODEL, (Path(__file__).parent / "model.py").read_text())
+        command = ("systemd-run", "--quiet", "--collect", "--unit=model", PYTHON, MODEL)
         self.node.run(*command, SCRIPT, HEARD)
 
     def strike(self, **fault: object) -> None:
         """Let something go wrong at the server."""
-        asked = (
-            "import urllib.request as r,sys;r.urlopen('http://127.0.0.1:8766/faults',sys.stdin.buffer.read())"
-        )
-        self.node.run(PYTHON, "-c", asked, given=json.dumps(fault))
+        self._control("POST", json.dumps(fault))
+
+    def calm(self) -> None:
+        """What has not yet gone wrong there does not."""
+        self._control("DELETE", "")
 
     def begins(self) -> int:
         """Ask, and wait until the answer sounds; where it begins in the recording of the loudspeaker."""
-        since = self._card.played_samples()
+        since = self.card.played_samples()
         self._ask()
         start = ANSWER[: RATE // 5]
         self._until_played(start, since, "the beginning of an answer")
@@ -101,7 +100,7 @@ class Conversation:
     def works(self) -> None:
         """Ask; each sample of the question is heard by the server, each of the answer by the room."""
         until_status(self.node, "in session")
-        since = self._card.played_samples()
+        since = self.card.played_samples()
         question = self._ask()
         self._until_played(ANSWER, since, "an answer, to the sample")
         assert question in self.heard(), "the question, to the sample"
@@ -117,12 +116,16 @@ class Conversation:
         self.node.until(lambda: self.node.ask("test", "-e", HEARD).returncode == 0, "what was heard")
         return b64decode(self.node.run("base64", HEARD))
 
+    def _control(self, method: str, given: str) -> None:
+        asked = f"Request({CONTROL!r}, data={given.encode()!r}, method={method!r})"
+        self.node.run(PYTHON, "-c", f"from urllib.request import *; urlopen({asked})")
+
     def _ask(self) -> bytes:
         """Noise that was never said before."""
         self._asked += 1
         noise = np.random.default_rng(self._asked).integers(-8000, 8000, RATE * 2 // 5, np.int16)
-        self._card.speak(noise.tobytes())
+        self.card.speak(noise.tobytes())
         return noise.tobytes()
 
     def _until_played(self, sound: bytes, since: int, what: str) -> None:
-        self.node.until(lambda: sound in self._card.played()[since:].tobytes(), what)
+        self.node.until(lambda: sound in self.card.played()[since:].tobytes(), what)

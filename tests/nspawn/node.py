@@ -27,10 +27,11 @@ HARMLESS = ("setpriv", "--bounding-set=-sys_time,-sys_module,-sys_boot", "--inh-
 
 
 class Node:
-    """A machine that runs; ``process``: its systemd-nspawn, who writes what its console shows."""
+    """A machine that runs; ``power``: starts its systemd-nspawn, who writes what its console shows."""
 
-    def __init__(self, process: subprocess.Popen[bytes], console: Path) -> None:
-        self._process = process
+    def __init__(self, power: Callable[[], subprocess.Popen[bytes]], console: Path) -> None:
+        self._power = power
+        self._process = power()
         self._console = console
 
     def ask(self, *command: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -73,7 +74,10 @@ class Node:
         """Down, and up again; what was written stays."""
         before = self._init()
         self.ask("systemctl", "--no-block", "reboot")
-        self.until(lambda: self._init() not in {0, before}, "another first process", BOOT_S)
+        self.until(lambda: self._init() != before, "the end", BOOT_S)
+        with suppress(subprocess.TimeoutExpired):  # or systemd-nspawn goes on by itself
+            self._process.wait(1)
+            self._process = self._power()
         self.wait()
 
     def wait(self) -> None:
@@ -131,15 +135,18 @@ def booted(
         groups = stack.enter_context(_control_groups(folder.name, hierarchy))
         console = stack.enter_context((folder / "console").open("wb"))
         seen = [f"--bind={ours}:{theirs}" for ours, theirs in (binds or {}).items()]
-        process = subprocess.Popen(
-            [*_command(root, groups), *seen, *arguments],
-            env=os.environ | {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": unified},
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=console,
-            start_new_session=True,
-        )
-        node = Node(process, folder / "console")
+
+        def power() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                [*_command(root, groups), *seen, *arguments],
+                env=os.environ | {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": unified},
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+            )
+
+        node = Node(power, folder / "console")
         stack.callback(node.end)
         node.wait()
         yield node

@@ -94,6 +94,6 @@ def until_another(node: Node, before: str, limit_s: float) -> str:
 
 def serve(node: Node, script: str) -> None:
     """A model server that follows this script."""
-    node.write("/root/script.json", script)
-    command = (AGENT, "serve", "--script", "/root/script.json", "--port", "8765")
+    node.write("/run/script.json", script)
+    command = (AGENT, "serve", "--script", "/run/script.json", "--port", "8765")
     node.run("systemd-run", "--quiet", "--collect", "--unit=model", *command)
