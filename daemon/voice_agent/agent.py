@@ -229,7 +229,7 @@ class Agent:
     async def _serve_metrics(self) -> None:
         wanted = self.config.metrics
         site = self._site if self.config.control.http else self._site._replace(act=None)
-        door = await asyncio.to_thread(door_for, wanted)
+        door = await asyncio.to_thread(door_for, wanted, self.counters.refused)
         await HttpServer(wanted.address, wanted.port, site, door).run()
 
     def _act(self, path: str, query: Mapping[str, str]) -> tuple[HTTPStatus, bytes]:

@@ -2,7 +2,7 @@
 
 import logging
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
@@ -21,10 +21,10 @@ CHALLENGE = 'Basic realm="voice-agent", charset="UTF-8"'
 class Lock:
     """Opens for one user and password (RFC 7617). Neither is kept: what is given is compared by its hash."""
 
-    def __init__(self, user: str, password: Secret) -> None:
+    def __init__(self, user: str, password: Secret, on_refusal: Callable[[], None] = lambda: None) -> None:
         self._wanted = sha256(f"{user}:{password.reveal()}".encode()).digest()
-        self.refusals = 0
-        """Wrong passwords so far."""
+        self._on_refusal = on_refusal
+        self._is_news = True
 
     def opens(self, authorization: str) -> bool:
         """Whether the header of a request opens it; takes the same time however wrong it is."""
@@ -37,8 +37,9 @@ class Lock:
 
     def note_refusal(self, host: str) -> None:
         """Somebody there gave a wrong password: news once, then only counted."""
-        level = logging.DEBUG if self.refusals else logging.WARNING
-        self.refusals += 1
+        level = logging.WARNING if self._is_news else logging.DEBUG
+        self._is_news = False
+        self._on_refusal()
         log.log(level, "a wrong user or password was given for the metrics", extra={"host": host})
 
 

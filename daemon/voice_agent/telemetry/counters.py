@@ -123,6 +123,8 @@ class Counts:
     parkings: int = 0
     exhaustions: int = 0
     """Days whose allowance was used up."""
+    refusals: int = 0
+    """Wrong passwords at the port of the metrics."""
     restored: int = 0
     """Sessions that began with what had been said before."""
     disconnects: Counter[str] = field(default_factory=_causes)
@@ -179,6 +181,10 @@ class Counters:
         """The day's allowance is used up."""
         self._is_live = False
         self._counts.exhaustions += 1
+
+    def refused(self) -> None:
+        """Somebody gave a wrong password at the port of the metrics."""
+        self._counts.refusals += 1
 
     # ----------------------------------------------------------------------------------------- facts
 

@@ -2,7 +2,7 @@
 
 import logging
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -16,9 +16,11 @@ log = logging.getLogger(__name__)
 OPEN_TO_ALL = "metrics.insecure is set: other machines can see status and figures at {address}, and {what}"
 
 
-def door_for(wanted: Metrics) -> Door:
+def door_for(wanted: Metrics, on_refusal: Callable[[], None] = lambda: None) -> Door:
     """What clients have to pass. Reads files; raises ConfigError if one of them is of no use."""
-    lock = Lock(wanted.user, find_password(wanted.password_file).secret) if wanted.user else None
+    lock = None
+    if wanted.user:
+        lock = Lock(wanted.user, find_password(wanted.password_file).secret, on_refusal)
     if not wanted.tls_cert_file:
         return Door(lock)
     from voice_agent.telemetry.certificates import Certificate, Files

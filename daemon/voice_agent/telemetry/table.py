@@ -264,6 +264,12 @@ HEALTH = (
         "How late the event loop woke up, once a second.",
         lambda now: now.lags,
     ),
+    Row(
+        "metrics_refusals_total",
+        "counter",
+        "Requests at the port of the metrics with a wrong user or password.",
+        lambda now: now.counts.refusals,
+    ),
     Row("asyncio_tasks", "gauge", "Tasks of the event loop.", lambda _: len(asyncio.all_tasks())),
     Row("threads", "gauge", "Threads of the process, native ones included.", _threads),
     Row(
