@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
-from voice_agent import __version__
+from voice_agent import __version__, extras
 from voice_agent.errors import ConfigError, Unreadable, VoiceAgentError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; the process's exit code."""
     sys.excepthook = _end_on_bug
     _say_all()
+    extras.look_in()
     words = sys.argv[1:] if argv is None else argv
     # These have a syntax of their own, which is not worth importing for anything else.
     own, rest = (words[:1], words[1:]) if words[:1] in (["demo"], ["doctor"]) else (words, [])
@@ -99,8 +100,12 @@ def _run(arguments: argparse.Namespace) -> int:
     if not has_terminal():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload: the file is going to be read anyway
 
+    from voice_agent.trust import cleared
+
+    doubts = list(cleared(os.environ))  # before anything makes a secure connection possible
+
     from voice_agent import config, service
-    from voice_agent.judging import needed_key
+    from voice_agent.judging import careless, needed_key
     from voice_agent.supervision import LoopGuard
     from voice_agent.telemetry import opening
 
@@ -110,6 +115,8 @@ def _run(arguments: argparse.Namespace) -> int:
     key = needed_key(settings)
     if key is not None and key.warning:
         log.warning(key.warning)
+    for doubt in (*doubts, *careless(settings)):
+        log.warning(doubt)
     if settings.metrics.enabled:
         opening.examine(settings.metrics)
     # Standard output is nobody's: what a tool or a library prints would only be noise in the journal.
@@ -126,7 +133,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from voice_agent import config
     from voice_agent.audio.cues import faults
     from voice_agent.credentials import find_key
-    from voice_agent.judging import judged
+    from voice_agent.judging import careless, judged
     from voice_agent.telemetry import opening
     from voice_agent.tools.doubts import tool_doubts
     from voice_agent.tools.mcp.doubts import doubts
@@ -152,6 +159,7 @@ def _check(arguments: argparse.Namespace) -> int:
         *tool_doubts(wanted.http, wanted.command, wanted.provider),
         *doubts(wanted.mcp),
         *opening.doubts(settings.metrics),
+        *careless(settings),
     )
     for doubt in doubtful:
         print(f"warning: {doubt}", file=sys.stderr)
@@ -251,6 +259,11 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
+    from voice_agent.trust import cleared
+
+    for doubt in cleared(os.environ):
+        print(f"warning: {doubt}", file=sys.stderr)
+
     from voice_agent import doctor
 
     return doctor.main(arguments.rest, CONFIG_PATH)

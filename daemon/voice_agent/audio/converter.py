@@ -1,8 +1,8 @@
 """libsamplerate, the distribution's own, through ctypes: the only module that knows it.
 
 Its ``SRC_SINC_FASTEST`` is a windowed sinc with 97 dB of signal to noise and a pass band of 80 % (its
-documentation). A call keeps the GIL: it lasts a quarter of a millisecond, while to get the GIL back from a busy
-event loop costs a callback 2 to 19 ms (ADR 24).
+documentation). A call keeps the GIL: it lasts a quarter of a millisecond, and to get the GIL back from a busy
+loop costs a callback 2 to 19 ms (ADR 24).
 """
 
 import ctypes

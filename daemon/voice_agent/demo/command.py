@@ -16,6 +16,7 @@ from voice_agent.demo.screen import Screen, headline
 from voice_agent.demo.script import SCRIPTS
 from voice_agent.demo.summary import Summary, summarised, write_summary
 from voice_agent.errors import VoiceAgentError
+from voice_agent.extras import remedy
 from voice_agent.telemetry import logs
 
 OUT = Path("demo-out")
@@ -83,7 +84,7 @@ def _left_behind(options: Options, performance: Performance) -> Summary:
 
 def _demand_matplotlib() -> None:
     if find_spec("matplotlib") is None:
-        raise VoiceAgentError("the picture needs matplotlib: pip install 'voice-agent[demo]'")
+        raise VoiceAgentError(f"the picture needs matplotlib: {remedy('demo')}")
 
 
 # ------------------------------------------------------------------------------------------- syntax

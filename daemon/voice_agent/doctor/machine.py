@@ -11,6 +11,7 @@ from pathlib import Path
 
 from voice_agent.doctor.case import Case
 from voice_agent.doctor.findings import Finding, NotChecked, fail, ok, warn
+from voice_agent.extras import remedy
 from voice_agent.storage import state_directory
 
 MIB = 1024 * 1024
@@ -89,4 +90,4 @@ def judged_extras(present: dict[str, bool]) -> Finding:
     if not missing:
         return ok("extras", f"{' and '.join(present)} are installed", **present)
     seen = "; ".join(f"without {name} {EXTRAS[name][1]}" for name in missing)
-    return warn("extras", seen, f"pip install 'voice-agent[{','.join(missing)}]'", **present)
+    return warn("extras", seen, remedy(*missing), **present)

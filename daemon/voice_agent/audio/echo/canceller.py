@@ -10,6 +10,7 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from voice_agent.errors import DeviceUnavailable
+from voice_agent.extras import remedy
 from voice_agent.formats import FRAME_MS, ms_to_samples
 
 if TYPE_CHECKING:
@@ -49,8 +50,7 @@ class Canceller:
             import numpy as np
             from pywebrtc_audio import AudioProcessor
         except ImportError as error:
-            missing = "echo cancellation needs a package: pip install 'voice-agent[aec]'"
-            raise DeviceUnavailable(missing) from error
+            raise DeviceUnavailable(f"echo cancellation needs a package: {remedy('aec')}") from error
         self._aec = AudioProcessor(rate, echo_cancellation=True)
         count = ms_to_samples(FRAME_MS, rate)
         self._hiss: NDArray[np.int16] = np.random.default_rng(SEED).integers(-1, 2, count, np.int16)

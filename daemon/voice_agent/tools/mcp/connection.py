@@ -7,6 +7,7 @@ from functools import partial
 from importlib.util import find_spec
 
 from voice_agent.credentials import Secret
+from voice_agent.extras import remedy
 from voice_agent.tools.base import Arguments
 from voice_agent.tools.helper import beside
 from voice_agent.tools.mcp.child import Child
@@ -22,7 +23,7 @@ Found = Callable[[Sequence[Offer], Call], None]
 Hold = Callable[[ServerSettings, Child | None, Secret | None, Found], Coroutine[None, None, None]]
 """Connects, and stays until the connection is lost: ends by an exception, which may be a group."""
 
-REMEDY = "pip install 'voice-agent[mcp]'"
+REMEDY = remedy("mcp")
 
 
 def missing() -> str:
