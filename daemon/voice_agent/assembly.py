@@ -23,6 +23,7 @@ from voice_agent.lifetime import Lifetime
 from voice_agent.realtime.events import ToolSpec, TurnDetection
 from voice_agent.realtime.providers import PROVIDERS, Place, Provider, SessionSettings, custom, endpoint
 from voice_agent.reconnect import Reconnect
+from voice_agent.repeats import Repeats
 from voice_agent.storage import Store, state_directory
 from voice_agent.tools.base import DEVICE, Tool, Toolbox
 from voice_agent.tools.clock import clock_tool
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from voice_agent.tools.mcp.keeper import Keeper
 
 log = logging.getLogger(__name__)
+_missing = Repeats(log)
 
 MIB = 1024 * 1024
 CONTROL_SOCKET = "control"
@@ -146,7 +148,7 @@ def passed_tools_for(config: Config, find: Callable[[str], Secret] = find_named)
             try:
                 words["authorization"] = find(name).reveal()
             except ConfigError as error:
-                log.warning("a tool of the provider is left out", extra={"reason": str(error)})
+                _missing.tell(name, "a tool of the provider is left out", {"reason": str(error)})
                 continue
         passed.append(Raw(msgspec.json.encode(words)))
     return tuple(passed)

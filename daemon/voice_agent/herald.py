@@ -1,7 +1,8 @@
 """What the daemon says about itself: log lines, one line of status, and what should be heard in the room.
 
-News once: the first failure of a kind is a warning (a refusal an error), repeats are whispered until a
-session is live again. Sounds are for people in the room: ``announcer`` sees to it that they disturb nobody.
+News once: the first failure of a kind is a warning (a refusal an error), repeats are whispered and counted
+until a session has been live for a minute. Sounds are for people in the room: ``announcer`` sees to it that they
+disturb nobody.
 """
 
 import logging
@@ -14,6 +15,7 @@ from voice_agent.announcer import QUICK_S, Announcer, Cues, Room
 from voice_agent.dialogue import AnswerFailed, Fact, FirstSound, State, TurnStarted
 from voice_agent.errors import Cause, SessionError
 from voice_agent.reconnect import Temper
+from voice_agent.repeats import Repeats
 from voice_agent.sessions import Exhausted, Live, Lost, News, Parked, Unprepared
 from voice_agent.telemetry import snapshot as figures
 from voice_agent.telemetry.counters import Counters
@@ -22,6 +24,9 @@ log = logging.getLogger(__name__)
 
 IN_CONVERSATION_S = 30.0
 """Somebody spoke this recently: a person may be waiting for an answer."""
+
+SETTLED_S = 60.0
+"""A session that has lived so long has ended the trouble before it."""
 
 NOTABLE_S = 0.1
 """Of captured sound that is lost: the shortest word is longer."""
@@ -83,7 +88,7 @@ class Herald:
         self._counters = counters
         self._on_change = on_change
         self._announcer = Announcer(ends, cues, doing)
-        self._told: set[Cause] = set()
+        self._faults = Repeats(log)
         self._spoken_at = float("-inf")
         self._waiting = False
         self._lost_at: float | None = None
@@ -132,7 +137,7 @@ class Herald:
         log.info(what, extra={"provider": self.provider, "session": session, "after_s": after_s})
         self._greet(renewed=renewed)
         self._own_up()
-        self._told.clear()
+        self._faults.over(within_s=SETTLED_S)
         self._lost_at = None
         self._say("live", f"in session with {self.provider}", None)
 
@@ -150,16 +155,16 @@ class Herald:
         """Say how much of what the microphone heard was dropped, because it could not be kept for so long."""
         lost_s, self._lost_s = self._ends.lost_s - self._lost_s, self._ends.lost_s
         if lost_s >= NOTABLE_S:
-            log.warning("captured sound was lost: nobody could take it in time", extra={"lost_s": lost_s})
+            text = "captured sound was lost: nobody could take it in time"
+            self._faults.tell("lost sound", text, {"lost_s": lost_s})
 
     def _lost(self, lost: Lost) -> None:
         cause, refused = lost.reason.cause, lost.retry.temper is Temper.REFUSED
         self._counters.lost(cause)
-        loud = logging.ERROR if refused else logging.WARNING
-        level = logging.DEBUG if cause in self._told else loud
-        self._told.add(cause)
+        level = logging.ERROR if refused else logging.WARNING
+        again = logging.INFO if self._lost_at is None else logging.DEBUG  # it was told that there is one
         fields = {"cause": cause.value, "reason": str(lost.reason), "retry_s": lost.retry.delay_s}
-        log.log(level, "no session", extra=fields)
+        self._faults.tell(cause, "no session", fields, level=level, again=again)
         if self._lost_at is None:
             self._lost_at = monotonic()
             if self._in_conversation() and lost.retry.delay_s > QUICK_S:
@@ -171,10 +176,9 @@ class Herald:
     def _unprepared(self, reason: SessionError) -> None:
         """It harms nobody before the old session ends; but after a change of settings people wait for it."""
         self._counters.unprepared(reason.cause)
-        level = logging.DEBUG if reason.cause in self._told else logging.WARNING
-        self._told.add(reason.cause)
+        text = "the next session cannot be opened; the present one goes on"
         extra = {"cause": reason.cause.value, "reason": str(reason)}
-        log.log(level, "the next session cannot be opened; the present one goes on", extra=extra)
+        self._faults.tell(("next", reason.cause), text, extra)
 
     def _in_conversation(self) -> bool:
         return monotonic() - self._spoken_at < IN_CONVERSATION_S

@@ -57,15 +57,19 @@ class Repeats:
         extra: Extra,
         *,
         level: int = logging.WARNING,
+        again: int = logging.DEBUG,
         error: BaseException | None = None,
         now: float | None = None,
     ) -> bool:
-        """It happens (again): ``text`` says what, ``extra`` the details of this time. Whether it is news."""
+        """It happens (again): ``text`` says what, ``extra`` the details of this time. Whether it is news.
+
+        ``again``: how loud it is if it is none.
+        """
         now = monotonic() if now is None else now
         self.look(now)
         series = self._series.get(kind)
         news = series is None and len(self._series) < self._most
-        self._log.log(level if news else logging.DEBUG, text, extra=extra, exc_info=error, stacklevel=2)
+        self._log.log(level if news else again, text, extra=extra, exc_info=error, stacklevel=2)
         if news:
             series = self._series[kind] = _Series()
             series.told_at = now

@@ -17,6 +17,7 @@ from voice_agent.credentials import Secret, find_key
 from voice_agent.dialogue import Fact
 from voice_agent.foreground import has_terminal
 from voice_agent.reloading import Reloader
+from voice_agent.repeats import Repeats
 from voice_agent.storage import state_directory
 from voice_agent.telemetry import logs
 from voice_agent.telemetry.facts import FactLog
@@ -54,6 +55,7 @@ class Service:
     def _on_look(self) -> None:
         self._beat()
         self.manager.alive()
+        Repeats.look_everywhere()
 
     def _set_log(self, wanted: Log) -> None:
         set_log(wanted)

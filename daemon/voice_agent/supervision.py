@@ -26,6 +26,7 @@ from typing import NamedTuple, NoReturn, Self
 from voice_agent.backoff import Backoff
 from voice_agent.distribution import Distribution
 from voice_agent.errors import VoiceAgentError
+from voice_agent.repeats import Repeats
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ OVERDUE_LOOKS = 3  # overdue in this many looks in a row means down
 RECURE_LOOKS = 10  # what a cure may take: reopening sound devices has deadlines of 5 s
 MAX_CURES = 3  # what they do not help, a fresh process may
 SETTLED_S = 5.0  # a restarted component that lives this long is up again
+CALM_S = 60.0  # one that has been up for so long and then falls is news
 LOOP_LIMIT_S = 15.0  # nothing on the loop takes a tenth of a second: this is no slowness
 REPORT_S = 2.0  # the stacks may take this long; a reader of stderr that hangs must not keep us
 
@@ -124,6 +126,7 @@ class Supervisor:
         self._on_look = on_look
         self._watches: list[_Watch] = []
         self._fallen: dict[str, str] = {}
+        self._faults = Repeats(log)
         self._troubles: Counter[str] = Counter()
         self._lags = Distribution(LAG_S)
 
@@ -196,6 +199,7 @@ class Supervisor:
             if watch.reason:
                 watch.reason = ""
                 log.info("component up", extra={"component": watch.vital.name})
+                self._faults.over(watch.vital.name, within_s=CALM_S)
 
     def _overdue(self, watch: _Watch, age_s: float) -> None:
         cures, waited = divmod(watch.overdue - OVERDUE_LOOKS, RECURE_LOOKS)
@@ -205,7 +209,8 @@ class Supervisor:
         reason = f"{vital.name}: no sign of life for {age_s:.1f} s, and {vital.limit_s:g} s is the limit"
         if not watch.reason:
             self._troubles[vital.name] += 1
-            log.warning("component down", extra={"component": vital.name, "reason": reason})
+            extra = {"component": vital.name, "reason": reason}
+            self._faults.tell(vital.name, "component down", extra, again=logging.INFO)
         watch.reason = reason
         if cures >= MAX_CURES:
             end_process(f"{reason}; {cures} cures did not help")
@@ -214,18 +219,20 @@ class Supervisor:
     # ------------------------------------------------------------------------------------ restarting
 
     def _rise(self, name: str) -> None:
-        if self._fallen.pop(name, None) is not None:
+        if (reason := self._fallen.pop(name, None)) is not None:
             log.info("component up", extra={"component": name})
+            self._faults.over((name, reason), within_s=CALM_S)
 
     def _fall(self, name: str, task: asyncio.Task[None]) -> None:
-        """News once: the same reason again is whispered."""
         error = None if task.cancelled() else task.exception()
-        reason = str(error or Ended(name))
-        level = logging.DEBUG if self._fallen.get(name) == reason else logging.WARNING
+        bug = error if not isinstance(error, OSError | VoiceAgentError) else None
+        # What a bug says may quote somebody, and the reason stands in the status as well.
+        reason = f"a bug: {type(bug).__name__}" if bug else str(error or Ended(name))
+        again = logging.DEBUG if name in self._fallen else logging.INFO
         self._fallen[name] = reason
         self._troubles[name] += 1
-        bug = error if not isinstance(error, OSError | VoiceAgentError) else None
-        log.log(level, "component down", extra={"component": name, "reason": reason}, exc_info=bug)
+        extra = {"component": name, "reason": reason}
+        self._faults.tell((name, reason), "component down", extra, again=again, error=bug)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

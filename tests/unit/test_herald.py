@@ -6,11 +6,11 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from voice_agent import announcer, herald
+from voice_agent import announcer, herald, repeats
 from voice_agent.audio.speaker import Speaker
 from voice_agent.dialogue import AnswerFailed, FirstSound, State, TurnStarted
 from voice_agent.errors import Cause, ConnectFailed, ConnectionLost, SessionError, Unauthorized
-from voice_agent.herald import Herald
+from voice_agent.herald import SETTLED_S, Herald
 from voice_agent.reconnect import Reconnect, Retry, Temper
 from voice_agent.sessions import Exhausted, Live, Lost, Parked
 from voice_agent.telemetry.counters import Counters
@@ -122,8 +122,29 @@ def test_the_first_failure_of_a_kind_is_told_aloud_and_repeats_are_whispered(
         room.loses(Unauthorized("wrong key", cause=Cause.UNAUTHORIZED), temper=Temper.REFUSED)
     room.herald.news(Live(1.0, renewed=False))
     room.loses(ConnectFailed("no such name", cause=Cause.DNS))
-    levels = [record.levelname for record in caplog.records if record.message == "no session"]
-    assert levels == ["WARNING", "ERROR", "DEBUG", "DEBUG", "WARNING"]
+    assert levels(caplog) == ["WARNING", "ERROR", "DEBUG", "DEBUG", "INFO"], (
+        "the log had said that all is well"
+    )
+
+
+def test_after_a_minute_of_well_being_a_failure_is_news_and_the_former_ones_are_counted(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG, "voice_agent")
+    room, now = Room(), 0.0
+    monkeypatch.setattr(repeats, "monotonic", lambda: now)
+    for now in range(0, 720, 10):  # noqa: B007 — the clock
+        room.loses(ConnectFailed("no such name", cause=Cause.DNS))
+    room.herald.news(Live(1.0, renewed=False))
+    now += SETTLED_S
+    repeats.Repeats.look_everywhere()
+    assert caplog.records[-1].message == '"no session" came 71 more times in 12 min'
+    room.loses(ConnectFailed("no such name", cause=Cause.DNS))
+    assert levels(caplog)[-1] == "WARNING"
+
+
+def levels(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.levelname for record in caplog.records if record.message == "no session"]
 
 
 def test_the_status_line_and_the_state_follow_the_session() -> None:
