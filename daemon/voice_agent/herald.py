@@ -1,8 +1,8 @@
 """What the daemon says about itself: log lines, one line of status, and what should be heard in the room.
 
 News once: the first failure of a kind is a warning (a refusal an error), repeats are whispered and counted
-until a session has been live for a minute. Sounds are for people in the room: ``announcer`` sees to it that they
-disturb nobody.
+until a session has been live for a minute. Sounds are for people in the room: ``announcer`` sees to it that
+they disturb nobody.
 """
 
 import logging
