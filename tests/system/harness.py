@@ -84,7 +84,12 @@ def daemon(
         settings = settings.replace("[audio.input]\n", silent)
     else:
         settings += f"\n{silent}"
-    config.write_text(provider + settings + '\n[metrics]\nport = 0\n[log]\nlevel = "debug"\n')
+    anywhere = "[metrics]\nport = 0\n"
+    if "[metrics]\n" in settings:
+        settings = settings.replace("[metrics]\n", anywhere)
+    else:
+        settings += f"\n{anywhere}"
+    config.write_text(f'{provider}{settings}\n[log]\nlevel = "debug"\n')
     environment = (
         os.environ | room.environment() | {"VOICE_AGENT_API_KEY": KEY, "STATE_DIRECTORY": str(directory)}
     )
