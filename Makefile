@@ -72,8 +72,13 @@ test-device: $(DEVELOPING) ## Try real sound devices in an emulated arm64 Debian
 
 .PHONY: test-system
 test-system: $(DEVELOPING) ## Talk to the service on booted Debian 13s, and strike it (as root, in systemd-nspawn)
-	@[ "$$(id -u)" != 0 ] || scripts/system-packages node || true
+	@[ "$$(id -u)" != 0 ] || { scripts/system-packages node && scripts/system-packages deb; } || true
 	@$(BIN)/python -m tests.nspawn
+
+.PHONY: test-page
+test-page: $(DEVELOPING) ## Look at the status page in a headless Chromium (PICTURES=docs renews its pictures)
+	@[ "$$(id -u)" != 0 ] || scripts/system-packages page
+	@$(BIN)/pytest -q tests/page/scenes.py tests/page/texts.py
 
 .PHONY: bench
 bench: $(DEVELOPING) ## Measure the daemon against floors (bench-out/bench.json)
