@@ -1,9 +1,11 @@
 """What each connection is made of, by the configuration: server, key, settings of the session, tools."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 
 from voice_agent.assembly import endpoint_for, passed_tools_for, provider_for, settings_for
@@ -16,7 +18,12 @@ from voice_agent.realtime.providers import Provider, SessionSettings, probe
 from voice_agent.seams import AudioPorts, Connection
 from voice_agent.session import Session
 from voice_agent.tools.base import Toolbox
+from voice_agent.tools.helper import beside
+from voice_agent.trust import trusting
 from voice_agent.wire import connect
+
+READING_S = 5.0
+"""A disk that does not give a small file away in this time is broken."""
 
 KeySource = Callable[[], Secret | None]
 """Asked at every connection, as tokens are renewed on disk; a ConfigError says that there is none."""
@@ -54,8 +61,23 @@ class Terms:
             endpoint = endpoint_for(self._config, self._used)
         except ConfigError as error:
             raise Unauthorized(str(error), cause=Cause.KEY) from error
-        async with connect(endpoint) as socket:
+        async with connect(replace(endpoint, tls=await self._trust())) as socket:
             yield socket
+
+    async def _trust(self) -> ssl.SSLContext | None:
+        """Whose certificates are believed; read anew, as authorities are renewed, too."""
+        ca_file = self._config.provider.ca_file
+        if not ca_file:
+            return None
+        reading = beside(partial(trusting, ca_file), "certificates")
+        await asyncio.wait([reading], timeout=READING_S)
+        if not reading.done():
+            text = f"provider.ca_file: cannot read {ca_file} within {READING_S:g} s"
+            raise Unauthorized(text, cause=Cause.SETTINGS)
+        try:
+            return reading.result().result()
+        except ConfigError as error:
+            raise Unauthorized(str(error), cause=Cause.SETTINGS) from error
 
     def session(
         self,

@@ -9,6 +9,7 @@
 
 from voice_agent.config.declared import CommandTool, HttpTool, McpServer
 from voice_agent.config.reading import InvalidConfig, load, parse, template
+from voice_agent.config.rules import exposed
 from voice_agent.config.schema import KEYLESS, Config, Kind, ToolName
 from voice_agent.config.tables import Problem
 
@@ -22,6 +23,7 @@ __all__ = [
     "McpServer",
     "Problem",
     "ToolName",
+    "exposed",
     "load",
     "parse",
     "template",

@@ -124,6 +124,8 @@ def _http_problems(tool: HttpTool, path: str) -> Iterator[Problem]:
         used = chain(names_in(tool.url), names_in(tool.query), names_in(tool.body))
         yield from _unused(tool.parameters, used, path)
     yield from header_problems(tool.headers, join(path, "headers"))
+    if tool.ca_file and not tool.ca_file.startswith("/"):
+        yield Problem(f"{path}.ca_file", "is not an absolute path", "begin it with /")
     for index, host in enumerate(tool.allow_hosts):
         if not _HOST.fullmatch(host):
             yield Problem(

@@ -18,6 +18,7 @@ _SPEAK = (
     " A failure is always spoken about"
 )
 _PARALLEL = "Whether a second call may begin before the first has ended"
+_CA_FILE = "Absolute path of a PEM file with the only authorities that are believed; empty: the system's"
 _KEY = (
     "Name of a credential, which is the systemd credential of that name or the environment variable"
     " VOICE_AGENT_CREDENTIAL_NAME in capitals"
@@ -102,6 +103,7 @@ class HttpTool(Struct, frozen=True):
     insecure: Annotated[
         bool, Meta(description="Allow http://, which anybody on the way can read and change, to public hosts")
     ] = False
+    ca_file: Annotated[str, Meta(description=_CA_FILE)] = ""
     timeout_s: Annotated[float, Meta(ge=0.5, le=120, description="Longest wait for the answer, in s")] = 10.0
     max_kb: Annotated[int, Meta(ge=1, le=1024, description="Longest reply that is read, in KiB")] = 256
     speak: Annotated[Speak, Meta(description=_SPEAK)] = "always"
@@ -205,6 +207,7 @@ class McpServer(Struct, frozen=True):
     insecure: Annotated[
         bool, Meta(description="Allow http://, which anybody on the way can read and change, to public hosts")
     ] = False
+    ca_file: Annotated[str, Meta(description=_CA_FILE)] = ""
     key_from: Annotated[str, Meta(pattern=CREDENTIAL_NAME, description=_KEY + "; empty: none")] = ""
     key_variable: Annotated[
         str, Meta(pattern=r"^[A-Za-z0-9_]+$", description="Variable in which the program finds it")

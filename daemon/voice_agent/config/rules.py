@@ -70,8 +70,9 @@ def clashes(config: Config, reported: set[str]) -> Iterator[Problem]:
         yield from _session_clashes(config)
     if config.provider.url:
         yield from _url_problems(config.provider.url, insecure=config.provider.insecure)
-    if config.provider.key_file and not config.provider.key_file.startswith("/"):
-        yield Problem("provider.key_file", "is not an absolute path", "begin it with /")
+    for name in ("key_file", "ca_file"):
+        if (path := getattr(config.provider, name)) and not path.startswith("/"):
+            yield Problem(f"provider.{name}", "is not an absolute path", "begin it with /")
     if config.cues.folder and not config.cues.folder.startswith("/"):
         yield Problem("cues.folder", "is not an absolute path", "begin it with /")
     yield from _control_clashes(config)
@@ -92,6 +93,8 @@ def _metrics_clashes(metrics: Metrics) -> Iterator[Problem]:
             yield Problem(f"metrics.{name}", "is not an absolute path", "begin it with /")
         if value and name.startswith("tls_") and not metrics.tls_cert_file:
             yield Problem(f"metrics.{name}", "means nothing without a certificate", "set tls_cert_file")
+    if (path := metrics.textfile) and not (path.startswith("/") and path.endswith(".prom")):
+        yield Problem("metrics.textfile", "is not the absolute path of a *.prom file", "others are not read")
     if metrics.password_file and not metrics.user:
         yield Problem("metrics.password_file", "is nobody's", 'add user = "..."')
     address = _address(metrics.address)
@@ -167,12 +170,20 @@ def _url_problems(url: str, *, insecure: bool) -> Iterator[Problem]:
     if host == _DEAD_HOST:
         remedy = f"use {_LIVE_HOST}, or delete url: folder and model are enough"
         yield Problem(path, f"names {_DEAD_HOST}, which Yandex switched off in May 2026", remedy)
-    if parts.scheme == "ws" and not insecure and not _is_loopback(host):
+    if parts.scheme == "ws" and not insecure and not is_loopback(host):
         remedy = "use wss://, or set provider.insecure = true"
         yield Problem(path, f"would send key and speech to {host} in the clear", remedy)
 
 
-def _is_loopback(host: str) -> bool:
+def exposed(config: Config) -> str:
+    """The host to which key and speech go in the clear, as the operator wants it; empty: none."""
+    parts = split_url(config.provider.url, "ws")
+    host = (parts.hostname or "") if parts else ""
+    return "" if is_loopback(host) else host
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host of a URL is this machine."""
     address = _address(host)
     return (address is not None and address.is_loopback) or host == "localhost" or host.endswith(".localhost")
 

@@ -51,6 +51,13 @@ class Provider(Struct, frozen=True):
     insecure: Annotated[
         bool, Meta(description="Allow ws://, which anybody on the way can hear, beyond this machine")
     ] = False
+    ca_file: Annotated[
+        str,
+        Meta(
+            description="Absolute path of a PEM file with the only authorities that are believed;"
+            " empty: the system's"
+        ),
+    ] = ""
     auth: Annotated[
         Literal["api-key", "bearer"],
         Meta(description="A long-lived API key or a bearer token: IAM at yandex, Entra at azure"),
@@ -316,6 +323,13 @@ class Metrics(Struct, frozen=True):
         bool,
         Meta(description="Allow an address that others can reach without TLS or without asking who they are"),
     ] = False
+    textfile: Annotated[
+        str,
+        Meta(
+            description="Absolute path of a file, *.prom, that holds the metrics for the node exporter of"
+            " Prometheus, where nobody can ask for them; empty: none"
+        ),
+    ] = ""
 
 
 class Log(Struct, frozen=True):

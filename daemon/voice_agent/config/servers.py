@@ -28,6 +28,8 @@ def server_clashes(servers: Sequence[McpServer], reported: Collection[str]) -> I
         yield from _program_problems(server, path)
         if server.url:
             yield from _url_problems(server, f"{path}.url")
+        if server.ca_file and not server.ca_file.startswith("/"):
+            yield Problem(f"{path}.ca_file", "is not an absolute path", "begin it with /")
         yield from header_problems(server.headers, f"{path}.headers")
 
 

@@ -7,6 +7,8 @@ from voice_agent.credentials import THREE_WAYS, find_key
 from voice_agent.doctor.case import Case
 from voice_agent.doctor.findings import Finding, fail, ok, warn
 from voice_agent.errors import ConfigError, Unreadable
+from voice_agent.judging import careless
+from voice_agent.trust import trusting
 
 NEEDS_CONFIG = ("credentials", "dns", "tls", "handshake")
 SHOWN_PROBLEMS = 3
@@ -25,6 +27,14 @@ async def config(case: Case) -> Sequence[Finding]:
         shown = "; ".join(map(str, error.problems[:SHOWN_PROBLEMS]))
         seen = f"{path} has {count} problem{'s' if count > 1 else ''}: {shown}"
         return [fail("config", seen, f"voice-agent check {path} lists them all", problems=count)]
+    try:
+        case.trust = case.trust or trusting(case.config.provider.ca_file)
+    except ConfigError as error:
+        case.blocked |= dict.fromkeys(("tls", "handshake"), "nobody can be believed")
+        seen, _, remedy = str(error).partition("; ")
+        return [fail("config", seen, remedy)]
+    if doubts := list(careless(case.config)):
+        return [warn("config", "; ".join(doubts), "provider.ca_file, provider.insecure, the clock")]
     return [ok("config", f"{path} (provider {case.config.provider.kind})")]
 
 

@@ -10,6 +10,7 @@ from voice_agent.errors import ConfigError
 from voice_agent.tools.declared import Credentials, object_schema
 from voice_agent.tools.programs import account_of
 from voice_agent.tools.schema import schema_fault
+from voice_agent.trust import outdated
 
 
 def schema_problems(http: Iterable[HttpTool], commands: Iterable[CommandTool]) -> Iterator[Problem]:
@@ -28,7 +29,10 @@ def tool_doubts(
     find: Credentials = find_named,
 ) -> Iterator[str]:
     """One line for each reason why a tool will not work here; the file may be meant for another machine."""
-    used = [command for command in commands if command.enabled]
+    http, used = list(http), [command for command in commands if command.enabled]
+    for tool in http:
+        if tool.enabled:
+            yield from (f"tool {tool.name}: {doubt}" for doubt in certificate_doubts(tool.ca_file))
     for command in used:
         yield from (f"tool {command.name}: {doubt}" for doubt in _program_doubts(command))
     keys = {tool.key_from for tool in http if tool.enabled} | {command.key_from for command in used}
@@ -38,6 +42,14 @@ def tool_doubts(
             find(name)
         except ConfigError as error:
             yield str(error)
+
+
+def certificate_doubts(ca_file: str) -> Iterator[str]:
+    """What is wrong with a file of authorities."""
+    try:
+        yield from outdated(ca_file, "ca_file")
+    except ConfigError as error:
+        yield str(error)
 
 
 def _program_doubts(command: CommandTool) -> Iterator[str]:

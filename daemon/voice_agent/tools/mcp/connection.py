@@ -13,6 +13,7 @@ from voice_agent.tools.helper import beside
 from voice_agent.tools.mcp.child import Child
 from voice_agent.tools.mcp.offers import Offer
 from voice_agent.tools.mcp.settings import ServerSettings, Site
+from voice_agent.trust import trusting
 
 Call = Callable[[str, Arguments], Coroutine[None, None, Mapping[str, object]]]
 """Runs a tool over this connection, by the server's own name for it."""
@@ -32,7 +33,9 @@ def missing() -> str:
 
 
 async def loaded(place: object) -> Hold:
-    """The function, which takes a second to load. Raises ImportError if ``missing()``."""
+    """The function, which takes a second to load. Raises ImportError if ``missing()``, ConfigError
+    if its authorities cannot be read.
+    """
     return (await beside(partial(_load, place), "mcp-import")).result()
 
 
@@ -41,5 +44,11 @@ def _load(place: object) -> Hold:
 
     gc.freeze()  # as at the start: what is loaded stays, and a collection need not look at it
     session.hush()
-    tls = ssl.create_default_context() if isinstance(place, Site) else None  # takes 50 ms and some memory
-    return partial(session.hold, tls)
+    return partial(session.hold, _trust(place))
+
+
+def _trust(place: object) -> ssl.SSLContext | None:
+    """Takes 50 ms and some memory, hence for sites only."""
+    if not isinstance(place, Site):
+        return None
+    return trusting(place.ca_file, "ca_file") or ssl.create_default_context()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from voice_agent.config import McpServer
 from voice_agent.errors import ConfigError
+from voice_agent.tools.doubts import certificate_doubts
 from voice_agent.tools.mcp.connection import missing
 from voice_agent.tools.mcp.settings import settings_of
 
@@ -20,6 +21,7 @@ def doubts(servers: Iterable[McpServer]) -> Iterator[str]:
             yield f"MCP server {server.name}: {server.argv[0]} is no program that can be run here"
         if server.argv and not Path(server.directory).is_dir():
             yield f"MCP server {server.name}: its directory {server.directory} does not exist here"
+        yield from (f"MCP server {server.name}: {doubt}" for doubt in certificate_doubts(server.ca_file))
         try:
             settings_of(server).key()
         except ConfigError as error:

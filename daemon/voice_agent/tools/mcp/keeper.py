@@ -116,7 +116,7 @@ class Keeper:
     async def _loaded(self) -> Hold:
         try:
             return await loaded(self._settings.place)
-        except ImportError as error:
+        except (ImportError, ConfigError) as error:
             self._lose(missing() or str(error), had=False, lasted_s=0)
             await asyncio.get_running_loop().create_future()  # what is installed now is for the next process
             raise

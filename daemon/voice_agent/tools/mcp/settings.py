@@ -30,12 +30,16 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A server of streamable HTTP. The key goes into ``key_header``, after the word ``key_scheme``."""
+    """A server of streamable HTTP. The key goes into ``key_header``, after the word ``key_scheme``.
+
+    ``ca_file``: the only authorities that are believed; empty: the system's.
+    """
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     key_header: str = "Authorization"
     key_scheme: str = "Bearer"
+    ca_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +76,5 @@ def settings_of(wanted: McpServer) -> ServerSettings:
 
 def _place(wanted: McpServer) -> Program | Site:
     if wanted.url:
-        return Site(wanted.url, wanted.headers, wanted.key_header, wanted.key_scheme)
+        return Site(wanted.url, wanted.headers, wanted.key_header, wanted.key_scheme, wanted.ca_file)
     return Program(wanted.argv, wanted.directory, wanted.environment, wanted.key_variable)

@@ -4,6 +4,7 @@ What arrives is read in pieces and never held beyond the limit, be it compressed
 and nothing else of an address, no header and no body.
 """
 
+import ssl
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -43,10 +44,19 @@ class Reply(NamedTuple):
     body: bytes
 
 
-async def exchange(request: Request, access: Access, resolver: AbstractResolver, max_bytes: int) -> Reply:
-    """The reply to a request; ToolError if there is none that can be used."""
+async def exchange(
+    request: Request,
+    access: Access,
+    resolver: AbstractResolver,
+    max_bytes: int,
+    tls: ssl.SSLContext | None = None,
+) -> Reply:
+    """The reply to a request; ToolError if there is none that can be used.
+
+    ``tls``: whose certificates are believed; None for the system's authorities.
+    """
     connector = aiohttp.TCPConnector(
-        resolver=CheckedResolver(resolver, access), use_dns_cache=False, force_close=True
+        resolver=CheckedResolver(resolver, access), use_dns_cache=False, force_close=True, ssl=tls or True
     )
     async with aiohttp.ClientSession(
         connector=connector,

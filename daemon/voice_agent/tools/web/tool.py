@@ -11,7 +11,7 @@ from voice_agent.credentials import find_named
 from voice_agent.errors import ToolError
 from voice_agent.placeholders import fill_json
 from voice_agent.tools.base import Arguments, Tool
-from voice_agent.tools.declared import Credentials, credential, manners, object_schema
+from voice_agent.tools.declared import Credentials, credential, manners, object_schema, trust
 from voice_agent.tools.web.access import Access
 from voice_agent.tools.web.address import Template
 from voice_agent.tools.web.exchange import Reply, Request, exchange
@@ -68,7 +68,8 @@ class _Service:
             await self._secret(),
             body,
         )
-        reply = await exchange(request, self._access, self._resolver, self._wanted.max_kb * KIB)
+        tls = await trust(self._wanted.ca_file)
+        reply = await exchange(request, self._access, self._resolver, self._wanted.max_kb * KIB, tls)
         return self._answer(reply)
 
     def _body(self, arguments: Arguments) -> bytes | None:
