@@ -18,6 +18,7 @@ memory and rings outlive sessions: what the agent was saying when a connection w
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
@@ -67,6 +68,7 @@ from voice_agent.telemetry.opening import door_for, exposed
 from voice_agent.telemetry.recent import Recent
 from voice_agent.telemetry.site import Site
 from voice_agent.telemetry.snapshot import Snapshot
+from voice_agent.telemetry.textfile import TextFile
 from voice_agent.telemetry.watchers import Watchers
 from voice_agent.terms import KeySource, Terms
 from voice_agent.tools.base import Tool, Toolbox
@@ -106,7 +108,9 @@ class Agent:
         self.counters = Counters(self.tools)
         self.budget = budget_for(config)
         self.supervisor = Supervisor(on_look=on_look)
-        self._site = self._make_site()
+        reporter = Reporter(self)
+        self.exposition = Exposition(reporter.figures)
+        self._site = self._make_site(reporter)
         self.recent = Recent()
         self.ports = Ports(config, self.terms.settings.input_rate, self.terms.settings.output_rate)
         self.ports.devices.on_change = self._devices_changed
@@ -131,10 +135,9 @@ class Agent:
             *observers,
         )
 
-    def _make_site(self) -> Site:
-        reporter = Reporter(self)
+    def _make_site(self, reporter: Reporter) -> Site:
         watchers = Watchers(lambda: reporter.everything().body)
-        return Site(Exposition(reporter.figures).page, reporter.pages(), self._act, watchers)
+        return Site(self.exposition.page, reporter.pages(), self._act, watchers)
 
     def _make_sessions(self) -> Sessions:
         return Sessions(
@@ -222,6 +225,11 @@ class Agent:
                     control = UnixServer(self._socket, self._site, Desk(self.tools))
                     serving = self.supervisor.restarting("control", control.run, Backoff(1.0, 60.0))
                     group.create_task(serving)
+                if path := self.config.metrics.textfile:
+                    writer = self.supervisor.restarting(
+                        "textfile", partial(self._write, path), Backoff(1.0, 60.0)
+                    )
+                    group.create_task(writer)
                 if self.config.metrics.enabled:
                     serving = self.supervisor.restarting("telemetry", self._serve_metrics, Backoff(1.0, 60.0))
                     group.create_task(serving)
@@ -231,6 +239,9 @@ class Agent:
         site = self._site if self.config.control.http else self._site._replace(act=None)
         door = await asyncio.to_thread(door_for, wanted, self.counters.refused)
         await HttpServer(wanted.address, wanted.port, site, door).run()
+
+    async def _write(self, path: str) -> None:
+        await TextFile(Path(path), self.exposition.file).run()
 
     def _act(self, path: str, query: Mapping[str, str]) -> tuple[HTTPStatus, bytes]:
         about_timers = timers_reply(self.clockwork, path, query)

@@ -157,6 +157,8 @@ def test_a_cap_of_zero_a_session_without_end_and_quick_parking_at_home_are_sound
         ('[metrics]\ntls_cert_file = "c"', "metrics.tls_cert_file", "begin it with /"),
         ('[metrics]\ntls_key_file = "/k"', "metrics.tls_key_file", "without a certificate; set tls_cert"),
         ('[metrics]\npassword_file = "/p"', "metrics.password_file", 'is nobody\'s; add user = "..."'),
+        ('[metrics]\ntextfile = "a.prom"', "metrics.textfile", "absolute path of a *.prom file"),
+        ('[metrics]\ntextfile = "/a.txt"', "metrics.textfile", "*.prom file; others are not read"),
         ('[metrics]\nuser = "al:ice"', "metrics.user", "one word"),
         ("[metrics]\nport = 65536", "metrics.port", "a whole number from 0 to 65535"),
     ],

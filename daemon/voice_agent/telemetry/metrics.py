@@ -8,7 +8,7 @@ from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
@@ -26,11 +26,18 @@ class Exposition(Collector):
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)  # memory, files, start: under their usual names
+        self._for_file = CollectorRegistry()
+        self._for_file.register(self)
+        ProcessCollector(namespace=PREFIX.rstrip("_"), registry=self._for_file)
 
     def page(self, accept: str) -> tuple[str, bytes]:
         """Content type and text, in the format that the header ``Accept`` asks for."""
         encode, content_type = choose_encoder(accept)
         return content_type, encode(self._registry)
+
+    def file(self) -> bytes:
+        """Text for a file that another exporter serves beside its own figures: its process is not ours."""
+        return generate_latest(self._for_file)
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: the registry would otherwise ask for a snapshot before the daemon is complete."""
