@@ -107,10 +107,11 @@ def _run(arguments: argparse.Namespace) -> int:
     from voice_agent import config, service
     from voice_agent.judging import careless, needed_key
     from voice_agent.supervision import LoopGuard
-    from voice_agent.telemetry import opening
+    from voice_agent.telemetry import logs, opening
 
     settings = config.load(arguments.config)
     service.set_log(settings.log)
+    logs.catch_strays()
     faulthandler.enable(file=2)  # a crash in a C library would otherwise leave nothing to look at
     key = needed_key(settings)
     if key is not None and key.warning:

@@ -2,6 +2,8 @@
 
 import io
 import logging
+import sys
+import threading
 
 import pytest
 
@@ -96,4 +98,32 @@ def test_a_line_that_cannot_be_formatted_shows_none_of_its_arguments(
     logs.setup(stream=stream)
     logging.getLogger("somebody").warning("%d apples", WORDS)
     assert "%d apples" in stream.getvalue()
+    assert WORDS not in stream.getvalue() + capsys.readouterr().err
+
+
+def test_what_a_thread_or_a_destructor_dies_of_is_a_line_without_its_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.StringIO()
+    logs.setup(stream=stream)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    logs.catch_strays()
+
+    class Careless:
+        def __del__(self) -> None:
+            raise ValueError(WORDS)
+
+    def fails() -> None:
+        raise KeyError(WORDS)
+
+    thread = threading.Thread(target=fails, name="cue")
+    thread.start()
+    thread.join()
+    Careless()
+    first, *_ = stream.getvalue().splitlines()
+    assert first.endswith("telemetry.logs: a bug ended a thread helper=cue")
+    assert "a bug where nobody can catch it where=" in stream.getvalue()
+    assert f"KeyError: {WITHHELD}" in stream.getvalue()
+    assert f"ValueError: {WITHHELD}" in stream.getvalue()
     assert WORDS not in stream.getvalue() + capsys.readouterr().err

@@ -12,12 +12,15 @@ import json
 import logging
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
 from voice_agent import concern
 from voice_agent.telemetry import journal, quotes
+
+log = logging.getLogger(__name__)
 
 Format = Literal["text", "json"]
 
@@ -46,6 +49,23 @@ def setup(
     handler = _handler(form, stream or sys.stderr, quotes.Quotes(in_full=transcripts))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger(PACKAGE).setLevel(level.upper())
+
+
+def catch_strays() -> None:
+    """What a thread or a destructor dies of becomes a line as well: Python would print what it says."""
+    threading.excepthook = _of_thread
+    sys.unraisablehook = _of_destructor
+
+
+def _of_thread(stray: threading.ExceptHookArgs) -> None:
+    if stray.exc_value is not None and stray.exc_type is not SystemExit:
+        name = stray.thread.name if stray.thread else "unknown"
+        log.error("a bug ended a thread", extra={"helper": name}, exc_info=stray.exc_value)
+
+
+def _of_destructor(stray: "sys.UnraisableHookArgs") -> None:
+    what = getattr(stray.object, "__qualname__", type(stray.object).__qualname__)
+    log.error("a bug where nobody can catch it", extra={"where": what}, exc_info=stray.exc_value)
 
 
 def _handler(form: Format, stream: TextIO, words: quotes.Quotes) -> logging.Handler:
