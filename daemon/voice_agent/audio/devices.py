@@ -31,6 +31,9 @@ BLOCK_MS = 10  # PortAudio keeps two of them in the device: 20 ms from ``silence
 LOOK_S = 0.2
 CLOSE_DEADLINE_S = 0.6  # on cancellation: together with the fade below one second
 MAX_FADE_S = 0.3
+LEAVING_DB = (4.0, 9.0, 15.0, 22.0, 30.0)
+"""A restart in mid-word should not startle anybody: softer in steps, between which the gain glides."""
+LEAVING_STEP_S = 0.02
 PATIENCE_S = 3.0  # a microphone must not stay dead through a two minute answer
 FLAT_AFTER_S = 1.5
 
@@ -178,6 +181,9 @@ class AudioDevices:
     async def _leave(self) -> None:
         """Fade out, then close."""
         if output := self._output.stream:
+            for db in () if self._is_silent() else LEAVING_DB:
+                self._speaker.duck(db)
+                await asyncio.sleep(LEAVING_STEP_S)
             self._speaker.silence()
             await asyncio.sleep(min(output.latency_s + 2 * self._block_ms / 1000, MAX_FADE_S))
         streams = [end.stream for end in (self._output, self._input) if end.stream]

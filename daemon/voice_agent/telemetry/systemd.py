@@ -1,9 +1,18 @@
-"""The service manager: readiness and status by sd_notify(3). Does nothing outside systemd."""
+"""The service manager: readiness and status by sd_notify(3). Does nothing outside systemd.
+
+Nothing here waits for it, as the event loop would, too: what a busy manager does not take is said again when
+the next thing is, a second later at the latest.
+"""
 
 import os
+from collections import deque
+from contextlib import suppress
 from time import monotonic_ns
 
 from sdnotify import SystemdNotifier
+
+MAX_UNSENT = 64
+BEAT = "WATCHDOG=1"
 
 
 class ServiceManager:
@@ -12,7 +21,11 @@ class ServiceManager:
     def __init__(self) -> None:
         # Without the variable the notifier would leave an open socket behind.
         self._notifier = SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
+        self._unsent: deque[str] = deque(maxlen=MAX_UNSENT)
         self._leaving = False
+        if self._notifier is not None and self._notifier.socket is not None:
+            self._notifier.socket.setblocking(False)
+            self._notifier.debug = True  # then it says what has failed
 
     def ready(self) -> None:
         """The daemon does its work, or does it again (systemd then goes on with what waits for it)."""
@@ -30,8 +43,9 @@ class ServiceManager:
 
     def alive(self) -> None:
         """The event loop turns: for a unit with ``WatchdogSec=``, which ends who does not say so."""
-        if "WATCHDOG_USEC" in os.environ:
-            self._notify("WATCHDOG=1")
+        if "WATCHDOG_USEC" in os.environ and BEAT not in self._unsent:
+            self._notify(BEAT)
+        self._send()
 
     def stopping(self) -> None:
         """The daemon is on its way out, and nothing else is to be said of its state."""
@@ -45,5 +59,12 @@ class ServiceManager:
 
     def _notify(self, state: str) -> None:
         if self._notifier is not None:
-            # sd_notify(3) wants UTF-8; the notifier encodes as Latin-1, which keeps these bytes as they are.
-            self._notifier.notify(state.encode().decode("latin-1"))
+            self._unsent.append(state)
+            self._send()
+
+    def _send(self) -> None:
+        with suppress(OSError):
+            while self._notifier is not None and self._unsent:
+                # sd_notify(3) wants UTF-8; the notifier's Latin-1 keeps these bytes as they are.
+                self._notifier.notify(self._unsent[0].encode().decode("latin-1"))
+                self._unsent.popleft()
