@@ -45,7 +45,8 @@ class FactLog:
             case UserStopped(turn):
                 log.debug("user stopped", extra={"turn": turn})
             case FirstSound(turn, seconds, model_s):
-                log.info("answering", extra={"turn": turn, "after_s": seconds, "model_s": model_s})
+                spent = {"after_s": seconds, "model_s": model_s, "own_s": fact.own_s}
+                log.info("answering", extra={"turn": turn, **spent})
                 self._failures.over(within_s=SETTLED_S)
             case Silenced(turn, items, heard_ms):
                 log.info("interrupted", extra={"turn": turn, "items": items, "heard_ms": heard_ms})
