@@ -24,7 +24,7 @@ from voice_agent.telemetry import certificates, http, watchers
 from voice_agent.telemetry.access import Door, Lock
 from voice_agent.telemetry.certificates import Certificate, Files, context_of, doubt_of
 from voice_agent.telemetry.exchange import Answer, Caller, Request
-from voice_agent.telemetry.http import HttpServer
+from voice_agent.telemetry.http import Client, HttpServer
 from voice_agent.telemetry.opening import carelessness, door_for, exposed
 from voice_agent.telemetry.site import Site
 from voice_agent.telemetry.watchers import Watchers
@@ -437,6 +437,37 @@ def test_nothing_is_controlled_from_another_machine(path: str, *, is_known: bool
     request = Request(method, path, {}, {"host": "127.0.0.1", "x-voice-agent": "1"})
     assert SITE.answer(request, Caller(is_local=True, is_known=is_known)).status == 200
     assert SITE.answer(request, Caller(is_local=False, is_known=is_known)).status in (404, 405)
+
+
+class Elsewhere(asyncio.Transport):
+    """A connection of which only the other end is known."""
+
+    def is_closing(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("::1", 200),
+        ("127.8.8.8", 200),
+        ("192.0.2.7", 405),
+        ("fe80::1%eth0", 405),
+        ("", 405),
+    ],
+)
+def test_where_a_request_comes_from_decides_about_controls(host: str, status: int) -> None:
+    async def run() -> Answer:
+        reader = asyncio.StreamReader()
+        transport = Elsewhere({"peername": (host, 4711)} if host else {})
+        loop = asyncio.get_running_loop()
+        writer = asyncio.StreamWriter(transport, asyncio.StreamReaderProtocol(reader), reader, loop)
+        request = Request("POST", "/control/mute", {}, {"host": "127.0.0.1", "x-voice-agent": "1"})
+        server = HttpServer("127.0.0.1", 0, SITE)
+        return await server._answer(request, Client(reader, writer), asyncio.timeout(None))
+
+    assert asyncio.run(run()).status == status
 
 
 def test_a_proxy_does_not_pass_controls_on() -> None:
