@@ -9,6 +9,7 @@ from voice_agent.alarms.clockwork import Clockwork
 from voice_agent.audio.devices import Condition, DevicesState, DeviceState
 from voice_agent.audio.names import Direction
 from voice_agent.budget import Budget
+from voice_agent.errors import Cause, ConnectionLost
 from voice_agent.formats import samples_to_s
 from voice_agent.ports import Ports
 from voice_agent.session import Session
@@ -26,6 +27,12 @@ CALLBACK_LIMIT_S = 10.0
 
 EAR_LIMIT_S = 1.0
 """Sound that nobody takes from the microphone's ring, which holds twice as much."""
+
+UPLINK_LIMIT_S = 20.0
+"""Sound for a live session that nobody sends: its own parts see a socket that takes nothing twice as soon."""
+
+PLAYOUT_LIMIT_S = 10.0
+"""Sound that waits although its stream runs: longer than any hold for somebody who speaks over it."""
 
 DEVICES_LIMIT_S = 90.0
 """The keeper's longest pause is half a minute, its slowest call five seconds."""
@@ -58,14 +65,50 @@ def vitals(ports: Ports, sessions: Sessions, tools: Toolbox, clockwork: Clockwor
     def reopen(direction: Direction) -> Callable[[str], None]:
         return lambda _reason: ports.devices.reopen(direction)
 
+    def stuck_uplink(reason: str) -> None:
+        if sessions.live:
+            sessions.live.give_up(ConnectionLost(reason, cause=Cause.STALLED))
+
+    uplink = Progress(
+        lambda: sessions.live is not None and ports.ear.has_more, lambda: (sessions.live, ports.ear.position)
+    )
+    heard = Progress(lambda: _has_to_play(ports), lambda: (ports.speaker, ports.speaker.positions().played))
+
     yield Vital("capture", capture, CALLBACK_LIMIT_S, reopen(Direction.INPUT))
     yield Vital("playout", playout, CALLBACK_LIMIT_S, reopen(Direction.OUTPUT))
     yield Vital("ear", ear, EAR_LIMIT_S)
+    yield Vital("uplink-progress", uplink.age, UPLINK_LIMIT_S, stuck_uplink)
+    yield Vital("playout-progress", heard.age, PLAYOUT_LIMIT_S, lambda _reason: ports.speaker.resume())
     yield Vital("devices", lambda: ports.devices.idle_s, DEVICES_LIMIT_S)
     yield Vital("portaudio", lambda: ports.devices.hanging_s, PORTAUDIO_LIMIT_S)
     yield Vital("conversation", lambda: sessions.overdue_s, CONVERSATION_LIMIT_S)
     yield Vital("tools", lambda: tools.calls.hanging_s, TOOLS_LIMIT_S)
     yield Vital("bell", lambda: clockwork.idle_s, BELL_LIMIT_S)
+
+
+class Progress:
+    """The age of what has work to do, and does not move. ``mark``: what changes when it does."""
+
+    def __init__(
+        self, busy: Callable[[], bool], mark: Callable[[], object], clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._busy = busy
+        self._mark = mark
+        self._clock = clock
+        self._seen = mark()
+        self._since = clock()
+
+    def age(self) -> float:
+        """For how many seconds it has stood still; zero while there is nothing to do."""
+        now, mark = self._clock(), self._mark()
+        if mark != self._seen or not self._busy():
+            self._seen, self._since = mark, now
+        return now - self._since
+
+
+def _has_to_play(ports: Ports) -> bool:
+    queued, played = ports.speaker.positions()
+    return queued > played and ports.devices.state().output.condition is Condition.OPEN
 
 
 def _age(state: DeviceState, last_callback: float) -> float:

@@ -60,6 +60,11 @@ async def leaves_a_thread_that_hangs():
     asyncio.get_running_loop().run_in_executor(None, time.sleep, 60)
     raise KeyError("a bug elsewhere")
 
+async def keeps_the_supervisor_from_looking():
+    say("up")
+    supervisor._look_s = 60
+    await asyncio.Event().wait()
+
 async def hangs():
     say("up")
     with supervisor.watching(Vital("devices", lambda: 60.0, 1.0)):
@@ -150,6 +155,13 @@ def test_a_process_that_was_stopped_for_longer_than_the_limit_lives_on() -> None
         code, said, _ = process.end()
     assert code == 0
     assert "has not turned" not in said
+
+
+def test_a_loop_that_turns_without_a_supervisor_who_looks_ends_the_process() -> None:
+    with program("keeps_the_supervisor_from_looking") as process:
+        code, said, _ = process.end()
+    assert code == os.EX_TEMPFAIL
+    assert "has not turned" in said
 
 
 @pytest.mark.parametrize("work", ["returns", "awaits_what_was_cancelled"])

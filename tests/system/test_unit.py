@@ -76,6 +76,13 @@ def test_the_daemon_is_quicker_than_systemd_at_ending_itself() -> None:
     assert LEAVE_AFTER_S < float(service()["TimeoutStopSec"]) <= 5
 
 
+def test_a_reload_asks_the_daemon_first_and_then_says_by_its_status_whether_the_file_is_good() -> None:
+    hang_up, check = service()["ExecReload"].splitlines()
+    assert hang_up == "kill -HUP $MAINPID"
+    assert check.split()[1:] == ["check", service()["ExecStart"].split()[-1]]
+    assert service()["Type"] == "notify", "Debian 12 has no notify-reload"
+
+
 def test_the_credential_is_found_under_the_name_that_the_daemon_looks_for() -> None:
     assert Path(CREDENTIAL).match(service()["ImportCredential"])
     assert f"/etc/credstore/{CREDENTIAL}" in (SYSTEMD / "credentials.md").read_text()
