@@ -13,7 +13,7 @@ from time import monotonic
 
 from tests.nspawn import image
 
-SCENES = ("life", "access", "sound", "faults", "package")
+SCENES = ("faults", "package", "servers", "life", "sound", "limits", "access")
 AT_ONCE = 3
 """Nodes mostly wait, for restarts and for answers."""
 LIMIT_S = 600

@@ -9,6 +9,7 @@ from tests.nspawn import image
 from tests.nspawn.conversation import Conversation, Room, room
 from tests.nspawn.node import Hierarchy, Node, booted
 from tests.nspawn.service import LOCAL, configured
+from voice_agent.lab.card import VirtualCard
 
 LIMIT_S = 900
 """For one scene, with all that it stands on."""
@@ -58,7 +59,14 @@ def node(machine: Node) -> Iterator[Node]:
 
 
 @pytest.fixture
-def talk(machine: Node, the_room: Room) -> Iterator[Conversation]:
-    """The same with a sound card, and somebody in its room."""
-    with the_room.plugged_into(machine) as card, configured(machine, LOCAL + the_room.settings):
+def card(machine: Node, the_room: Room) -> Iterator[VirtualCard]:
+    """The node's sound card, and the room around it."""
+    with the_room.plugged_into(machine) as card:
+        yield card
+
+
+@pytest.fixture
+def talk(machine: Node, card: VirtualCard) -> Iterator[Conversation]:
+    """The service is stopped, and configured for this room, in which somebody would talk with it."""
+    with configured(machine, LOCAL + Room.settings):
         yield Conversation(machine, card)

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tests.nspawn.node import Node
 from tests.nspawn.service import PYTHON, until_status
@@ -28,6 +30,7 @@ DEVICES, PLUGIN, ALSA = "/dev/snd", "/opt/virtual_card.so", "/etc/asound.conf"
 CONTROL = "http://127.0.0.1:8766/faults"
 MODEL, SCRIPT, HEARD = "/run/model.py", "/run/script.json", "/run/heard.raw"
 ANSWER_MS = 1000
+PIECE_BYTES = 960
 ANSWER = waveform(Sound(ANSWER_MS, "counter"), RATE)
 TURN = {"heard": "hello", "say": "Good day.", "ms": ANSWER_MS, "wave": "counter"}
 
@@ -57,6 +60,13 @@ class Room:
             yield card
             node.run("rm", ALSA)
 
+    @contextmanager
+    def emptied(self) -> Iterator[Path]:
+        """No card, but a folder that the node sees, too."""
+        for each in self._folder.iterdir():
+            each.unlink()
+        yield self._folder
+
 
 @contextmanager
 def room() -> Iterator[Room]:
@@ -65,12 +75,31 @@ def room() -> Iterator[Room]:
         yield Room(Path(folder))
 
 
-class Conversation:
-    """Of a room's people with the daemon of a node."""
+class Air(Protocol):
+    """What a room's people speak into and listen to."""
 
-    def __init__(self, node: Node, card: VirtualCard) -> None:
+    def speak(self, pcm: bytes, /) -> object:
+        """Say this; returns at once."""
+
+    def played(self) -> NDArray[np.int16]:
+        """All that the loudspeaker has played."""
+
+
+def found(sound: bytes, recording: bytes, least: float) -> bool:
+    """Whether this share of the sound's pieces is in the recording, to the sample; all of it in one piece."""
+    if least == 1:
+        return sound in recording
+    pieces = [sound[at : at + PIECE_BYTES] for at in range(0, len(sound), PIECE_BYTES)]
+    return sum(piece in recording for piece in pieces) >= least * len(pieces)
+
+
+class Conversation:
+    """Of a room's people with the daemon of a node; ``least``: the share of sound that must arrive."""
+
+    def __init__(self, node: Node, air: Air, least: float = 1) -> None:
         self.node = node
-        self.card = card
+        self._air = air
+        self._least = least
         self._asked = 0
 
     def serve(self, *turns: dict[str, object], **script: object) -> None:
@@ -91,23 +120,18 @@ class Conversation:
 
     def begins(self) -> int:
         """Ask, and wait until the answer sounds; where it begins in the recording of the loudspeaker."""
-        since = self.card.played_samples()
+        since = len(self._air.played())
         self._ask()
-        start = ANSWER[: RATE // 5]
-        self._until_played(start, since, "the beginning of an answer")
+        self._until_played(ANSWER[: len(ANSWER) // 5], since, "the beginning of an answer")
         return since
 
     def works(self) -> None:
-        """Ask; each sample of the question is heard by the server, each of the answer by the room."""
+        """Ask; the question is heard by the server, the answer in the room."""
         until_status(self.node, "in session")
-        since = self.card.played_samples()
+        since = len(self._air.played())
         question = self._ask()
-        self._until_played(ANSWER, since, "an answer, to the sample")
-        assert question in self.heard(), "the question, to the sample"
-
-    def ends(self, since: int) -> None:
-        """Wait until the whole answer that began there has sounded."""
-        self._until_played(ANSWER, since, "an answer, to the sample")
+        self._until_played(ANSWER, since, "an answer")
+        assert found(question, self.heard(), self._least), "the question was heard"
 
     def heard(self) -> bytes:
         """What the model server has heard, of all connections."""
@@ -124,8 +148,8 @@ class Conversation:
         """Noise that was never said before."""
         self._asked += 1
         noise = np.random.default_rng(self._asked).integers(-8000, 8000, RATE * 2 // 5, np.int16)
-        self.card.speak(noise.tobytes())
+        self._air.speak(noise.tobytes())
         return noise.tobytes()
 
     def _until_played(self, sound: bytes, since: int, what: str) -> None:
-        self.node.until(lambda: sound in self.card.played()[since:].tobytes(), what)
+        self.node.until(lambda: found(sound, self._air.played()[since:].tobytes(), self._least), what)

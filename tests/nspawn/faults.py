@@ -14,6 +14,7 @@ from tests.nspawn.service import (
     until_another,
     until_status,
 )
+from voice_agent.lab.card import VirtualCard
 
 HANGING = """
 import os, time
@@ -85,20 +86,20 @@ def test_a_callback_hangs(talk: Conversation) -> None:
     assert "portaudio: no sign of life" in journal(talk.node)
 
 
-def test_the_card_is_pulled_out(talk: Conversation) -> None:
+def test_the_card_is_pulled_out(talk: Conversation, card: VirtualCard) -> None:
     process = speaking(talk)
-    talk.card.fault("spk-gone", "mic-gone")
+    card.fault("spk-gone", "mic-gone")
     until_status(talk.node, "no loudspeaker", "no microphone")
-    talk.card.heal()
+    card.heal()
     talk.works()
     assert shown(talk.node, "MainPID") == process
 
 
-def test_the_cards_clock_stands_still(talk: Conversation) -> None:
+def test_the_cards_clock_stands_still(talk: Conversation, card: VirtualCard) -> None:
     process = speaking(talk)
-    talk.card.fault("spk-stall", "mic-stall")
+    card.fault("spk-stall", "mic-stall")
     until_status(talk.node, "no loudspeaker", "no microphone")
-    talk.card.heal()
+    card.heal()
     talk.works()
     assert shown(talk.node, "MainPID") == process
 
@@ -136,9 +137,9 @@ def test_the_root_is_read_only(talk: Conversation) -> None:
         talk.node.run("journalctl", "--flush")
 
 
-def test_the_clock_jumps(talk: Conversation) -> None:
-    clock = WallClock(talk.card.directory)
-    ours, theirs = str(talk.card.directory), DEVICES
+def test_the_clock_jumps(talk: Conversation, card: VirtualCard) -> None:
+    clock = WallClock(card.directory)
+    ours, theirs = str(card.directory), DEVICES
     change(talk.node, *(f"Environment={n}={v.replace(ours, theirs)}" for n, v in clock.environment().items()))
     process = speaking(talk)
     now, hours = datetime.now(UTC), timedelta(hours=1)
