@@ -147,10 +147,12 @@ def sounds() -> Sequence[bytes]:
 def requests() -> Sequence[bytes]:
     """What is asked over HTTP."""
     host = b"Host: 127.0.0.1:9477\r\n"
+    ours = host + b"X-Voice-Agent: cli\r\n"
     return [
         b"GET /metrics HTTP/1.1\r\n" + host + b"Accept: text/plain;version=0.0.4;q=0.5,*/*;q=0.1\r\n\r\n",
         b"HEAD /healthz HTTP/1.0\r\n\r\n",
         b"POST /control/volume?to=40 HTTP/1.1\r\n" + host + b"X-Voice-Agent: cli\r\n\r\n",
+        b"POST /control/tools/call?name=a HTTP/1.1\r\n" + ours + b"Content-Length: 2\r\n\r\n{}",
         b"GET /status?a=%41&b=+ HTTP/1.1\r\n" + host + b"Authorization: Basic YTpi\r\n\r\n",
     ]
 

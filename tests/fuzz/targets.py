@@ -1,12 +1,14 @@
 """Who is fed with nonsense, and what must hold whatever comes. A target raises when it does not."""
 
+import asyncio
+import atexit
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import msgspec
 
@@ -51,13 +53,16 @@ from voice_agent.realtime.events import (
 )
 from voice_agent.realtime.providers import OPENAI, YANDEX, Provider, SessionSettings
 from voice_agent.storage import Excuses, Store
+from voice_agent.telemetry import http
 from voice_agent.telemetry.exchange import Caller, encoded, parsed
+from voice_agent.telemetry.local import UnixServer
 from voice_agent.telemetry.site import Site
 from voice_agent.tools.schema import Checker, InvalidArguments, schema_fault
 from voice_agent.wire.failures import LONGEST_RETRY_AFTER_S, retry_after_s
 
 RATE = 24_000
 MAX_EVENTS = 200
+ANSWER_S = 10.0
 
 
 class Target(NamedTuple):
@@ -229,6 +234,52 @@ def request(data: bytes) -> None:
     assert all(b": " in line for line in status.split(b"\r\n")[1:])
 
 
+def listener(data: bytes) -> None:
+    """Whatever comes over the control socket, its server still listens; the next one gets an answer."""
+    loop, server, path = _listening()
+    loop.run_until_complete(_sent(path, data))
+    assert not server.done()
+
+
+async def _sent(path: Path, data: bytes) -> None:
+    answer = b""
+    for words in (data, b"GET /control/tools HTTP/1.1\r\nHost: localhost\r\nX-Voice-Agent: cli\r\n\r\n"):
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        with suppress(ConnectionError):  # what is too long is not read to its end
+            writer.write(words)
+            writer.write_eof()
+            answer = await asyncio.wait_for(reader.read(), ANSWER_S)
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+
+
+@cache
+def _listening() -> tuple[asyncio.AbstractEventLoop, "asyncio.Task[NoReturn]", Path]:
+    """A server that is not in the habit of pausing, on a loop that turns while somebody asks."""
+    http.PACE_S = 0.0
+    path = scratch() / "control"
+    loop = asyncio.new_event_loop()
+    atexit.register(loop.close)
+    server = loop.create_task(UnixServer(path, _SITE, NoTools()).run())
+
+    async def begun() -> None:
+        while not path.exists():
+            await asyncio.sleep(0)
+
+    loop.run_until_complete(begun())
+    return loop, server, path
+
+
+class NoTools:
+    """None, and each of them says what it was given."""
+
+    def listed(self) -> bytes:
+        return b"[]"
+
+    async def called(self, _name: str, arguments: str) -> bytes:
+        return arguments.encode()
+
+
 _SITE = Site(render=lambda accept: ("text/plain" if accept else "text/html", b""))
 
 
@@ -273,6 +324,7 @@ TARGETS = {
     "sound": Target(sound, seeds.sounds),
     "state": Target(state, seeds.states),
     "request": Target(request, seeds.requests),
+    "listener": Target(listener, seeds.requests),
     "arguments": Target(arguments, seeds.arguments),
     "weather": Target(weather, seeds.answers),
 }

@@ -10,7 +10,15 @@ from tests.fuzz.mutation import drawn
 from tests.fuzz.targets import TARGETS
 
 FOUND = Path(__file__).parent / "found"
-INPUTS = {"codec": 600, "dialogue": 100, "configuration": 60, "sound": 200, "state": 100, "arguments": 150}
+INPUTS = {
+    "codec": 600,
+    "dialogue": 100,
+    "configuration": 60,
+    "sound": 200,
+    "state": 100,
+    "arguments": 150,
+    "listener": 80,
+}
 """So many of each as take about a quarter of a second."""
 MORE = 1000
 FIXED_SEED = 6

@@ -12,6 +12,10 @@ from voice_agent.realtime.events import OutputItemAdded, TextDelta, TranscriptDe
 REMEMBERED = 32
 """Late events refer to recent responses and items only."""
 
+MAX_CHARS = 100_000
+"""Of one item's words: two hours of speech. A server that goes on is not listened to, as each of its words
+would take longer to add than the one before."""
+
 T = TypeVar("T")
 
 
@@ -55,7 +59,7 @@ class Answer:
         kind = TranscriptDelta if isinstance(event, TranscriptDelta) else TextDelta
         words = self.words_of(event.item_id)
         words.kind = words.kind or kind
-        if words.kind is kind:
+        if words.kind is kind and len(words.text) < MAX_CHARS:
             words.text += event.delta
 
     def finish(self, item_id: str, text: str) -> None:

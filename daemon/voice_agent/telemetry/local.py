@@ -21,6 +21,7 @@ from voice_agent.telemetry.site import Site, is_ours
 log = logging.getLogger(__name__)
 
 MAX_ARGUMENT_BYTES = 65_536  # of a tool
+MAX_DIGITS = 9
 SOCKET_MODE = 0o660
 
 
@@ -53,7 +54,8 @@ class UnixServer(HttpServer):
 
     async def _call(self, request: Request, client: Client, patience: asyncio.Timeout) -> Answer:
         length = request.fields.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MAX_ARGUMENT_BYTES:
+        # A number of thousands of digits is more than Python is ready to read.
+        if not length.isdecimal() or len(length) > MAX_DIGITS or int(length) > MAX_ARGUMENT_BYTES:
             return plain(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         arguments = (await client.reader.readexactly(int(length))).decode(errors="replace")
         patience.reschedule(None)  # the tool has its own limit
