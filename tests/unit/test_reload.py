@@ -9,13 +9,17 @@ import pytest
 
 from voice_agent.agent import Agent
 from voice_agent.assembly import cues_for, tools_for
+from voice_agent.audio.states import Condition, DeviceState
 from voice_agent.config import Config, parse
 from voice_agent.config.changes import LIVE, differences, takeable
 from voice_agent.config.schema import Log
 from voice_agent.config.shapes import settings
 from voice_agent.credentials import Secret
+from voice_agent.errors import Cause, Unauthorized
 from voice_agent.lifetime import Lifetime, Step
+from voice_agent.reconnect import Retry, Temper
 from voice_agent.reloading import Reloader
+from voice_agent.sessions import Exhausted, Live, Lost, Parked, Unprepared
 from voice_agent.telemetry.systemd import ServiceManager
 
 
@@ -282,3 +286,54 @@ def test_what_takes_a_restart_is_due_in_the_status_until_the_file_asks_for_it_no
     assert scene.agent.config == Config()
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert warnings == ["takes a restart: gate.mode, metrics.port"]
+
+
+# ------------------------------------------------------------------------------------- the status
+
+
+def test_the_service_manager_is_told_at_once_of_every_change_of_state() -> None:
+    told: list[str] = []
+
+    async def run() -> None:
+        agent = Agent(config(), lambda: None, on_status=told.append)
+
+        def says(words: str) -> None:
+            assert words in told[-1], told
+            told.append("")  # nobody has to tell it twice
+
+        agent.controls.mute(muted=True)
+        says("microphone muted")
+        agent.controls.mute(muted=False)
+        assert "muted" not in told[-1]
+        agent.ports.devices._output._tell(DeviceState(Condition.ABSENT, "x", "unplugged"))
+        says("no loudspeaker (unplugged)")
+        agent._news(Parked())
+        says("parked: waiting for speech")
+        refused = Lost(Unauthorized("wrong key", cause=Cause.KEY), Retry(60.0, Temper.REFUSED, 1))
+        agent._news(refused)
+        says("no session: wrong key")
+        agent._news(Exhausted())
+        says("the day's allowance is used up")
+        agent._news(Live(0.0, renewed=False))
+        says("in session with")
+        agent.note("takes a restart: metrics.port")
+        says("takes a restart: metrics.port")
+
+    asyncio.run(run())
+
+
+def test_the_old_session_outlives_a_successor_that_is_refused_and_that_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told: list[str] = []
+
+    async def run() -> None:
+        agent = Agent(config(), lambda: None, on_status=told.append)
+        agent._news(Live(0.0, renewed=False))
+        for _ in range(3):
+            agent._news(Unprepared(Unauthorized("no such voice", cause=Cause.SETTINGS)))
+
+    asyncio.run(run())
+    assert "in session" in told[-1]
+    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert [record.__dict__["reason"] for record in warnings] == ["no such voice"]
