@@ -66,14 +66,16 @@ async def test_in_session_muted_and_parked_it_can_converse(tmp_path: Path) -> No
         live = await until(voice, lambda now: now.ready)
         assert (live.state, live.healthy, live.problems) == ("live", True, ())
         assert live.microphone.condition == live.loudspeaker.condition == "open"
+        assert live.loudspeaker.level_db == -90.3
         voice.card.speak(loud(600))
+        await until(voice, lambda now: (now.microphone.level_db or -90.3) > -20)
         told = await until(voice, lambda now: bool(now.conversation.turns))
         assert told.conversation.turns_begun == told.conversation.answers == 1
         assert await asyncio.to_thread(page, voice, "/readyz") == (200, b'{"ready":true,"problems":[]}\n')
         assert await asyncio.to_thread(page, voice, "/healthz") == (200, b'{"healthy":true,"problems":[]}\n')
         await asyncio.to_thread(ask, "POST", "mute", tmp_path / "control")
         muted = await until(voice, lambda now: now.microphone.condition == "muted")
-        assert (muted.ready, muted.controls.muted) == (True, True)
+        assert (muted.ready, muted.controls.muted, muted.microphone.level_db) == (True, True, None)
         assert (await until(voice, lambda now: now.state == "parked")).ready
         code, text = await cli(tmp_path)
         assert code == os.EX_OK, text
