@@ -14,6 +14,7 @@ from tests.bench.failures import MeasurementFailed
 from tests.bench.micro import micro_ratios
 from tests.bench.report import Report
 from tests.bench.rounds import Results, measure
+from tests.bench.scrape import scrape_ratio
 from voice_agent import embedded
 from voice_agent.errors import LabUnavailable
 
@@ -26,12 +27,12 @@ def main() -> int:
     began, load_before = monotonic(), os.getloadavg()[0]
     print("measuring: micro", end="", flush=True)
     try:
-        micro = micro_ratios()
+        micro, scrape = micro_ratios(), scrape_ratio()
         results = asyncio.run(_rounds())
     except (MeasurementFailed, LabUnavailable, TimeoutError) as error:
         print(f"\nthe measurement failed: {str(error) or 'it took too long'}", file=sys.stderr)
         return os.EX_SOFTWARE
-    report = Report(micro, results, [load_before, os.getloadavg()[0]])
+    report = Report(micro, results, scrape, [load_before, os.getloadavg()[0]])
     report.write(OUTPUT)
     print(f"\n\n{report.table()}\n{OUTPUT} written after {monotonic() - began:.0f} s")
     return os.EX_OK

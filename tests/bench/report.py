@@ -18,6 +18,7 @@ RSS_GOAL_MB = 60.0
 SILENCE_GOAL_MS = 10.0
 """One block."""
 FIRST_FRAME_GOAL_S = 1.0
+SCRAPE_GOAL_MS = 5.0
 BUSY = 1.5
 """A load average above which the figures are of the machine rather than of the daemon."""
 COLUMNS = ("name", "value", "baseline", "ratio / extra", "goal", "met")
@@ -41,11 +42,17 @@ class Row:
 
 
 class Report:
-    """What was measured, judged. ``load``: the machine's load average before and after."""
+    """What was measured, judged. ``scrape``: seconds for a page of metrics, and for joining its lines.
 
-    def __init__(self, micro: Mapping[str, Ratio], results: Results, load: Sequence[float]) -> None:
+    ``load``: the machine's load average before and after.
+    """
+
+    def __init__(
+        self, micro: Mapping[str, Ratio], results: Results, scrape: Ratio, load: Sequence[float]
+    ) -> None:
         self._micro = micro
         self._results = results
+        self._scrape = scrape
         self._load = load
         self._cpu = Ratio([each.whole for each in results.daemon], [each.whole for each in results.floor])
         self._own_cpu = Ratio([each.own for each in results.daemon], [each.own for each in results.floor])
@@ -71,6 +78,7 @@ class Report:
                 f"<= {FIRST_FRAME_GOAL_S:g} s",
                 median(first) <= FIRST_FRAME_GOAL_S,
             ),
+            _scrape_row(self._scrape),
             *(_micro_row(name, ratio) for name, ratio in self._micro.items()),
         ]
 
@@ -102,6 +110,8 @@ class Report:
             "delta_to_sound_extra_ms": _rounded(sound.minus(bare_sound)),
             "speech_started_to_silence_extra_ms": _rounded(silence.minus(bare_silence)),
             "import_to_first_frame_s": round(median(self._results.first_frame_s), 3),
+            "scrape_ms": _rounded(_ms(self._scrape.values)),
+            "scrape_ratio_vs_joins": round(self._scrape.median, 3),
             **{name: round(ratio.median, 3) for name, ratio in self._micro.items()},
             "goals": {row.name.strip(): row.met for row in self.rows if row.met is not None},
             "details": self._details(),
@@ -171,6 +181,22 @@ def _delay_row(name: str, ours: Spread, bare: Spread, goal_ms: float | None) -> 
         "-" if goal_ms is None else f"extra <= {goal_ms:g} ms",
         None if goal_ms is None else max(extra) <= goal_ms,
     )
+
+
+def _scrape_row(scrape: Ratio) -> Row:
+    spread = _ms(scrape.values)
+    return Row(
+        "metrics_page_ms",
+        _three(spread),
+        _three(_ms(scrape.baselines)),
+        f"{scrape.median:.1f}",
+        f"p50 <= {SCRAPE_GOAL_MS:g} ms",
+        spread.p50 <= SCRAPE_GOAL_MS,
+    )
+
+
+def _ms(seconds: Sequence[float]) -> Spread:
+    return Spread.of([each * 1000 for each in seconds])
 
 
 def _micro_row(name: str, ratio: Ratio) -> Row:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -309,14 +310,14 @@ def test_figures_read_as_prometheus_wants_them() -> None:
     assert page[PREFIX + "capture_lost_seconds_total", ()] == 0.5
     assert page[PREFIX + "disconnects_total", ("dns",)] == 0
     assert page[PREFIX + "ready", ()] == 0
-    assert page[PREFIX + "turn_latency_seconds_bucket", ("0.1", "hold")] == 1, "labels are sorted"
+    assert page[PREFIX + "turn_latency_seconds_bucket", ("hold", "0.1")] == 1
     assert page[PREFIX + "turn_latency_seconds_sum", ("device",)] == 0.05
     assert page[PREFIX + "playout_silencing_seconds_count", ("flush",)] == 2
     assert page[PREFIX + "playout_silencing_seconds_count", ("hold",)] == 0
     assert page[PREFIX + "echo_canceller_state", ("good",)] == 1
     assert page[PREFIX + "tokens_total", ("input", "audio")] == 7
-    assert page[PREFIX + "tool_calls_total", ("ok", "get_time")] == 1, "labels are sorted"
-    assert page[PREFIX + "tool_seconds_bucket", ("0.3", "get_time")] == 1
+    assert page[PREFIX + "tool_calls_total", ("get_time", "ok")] == 1
+    assert page[PREFIX + "tool_seconds_bucket", ("get_time", "0.3")] == 1
     assert page[PREFIX + "tool_seconds_sum", ("get_time",)] == 0.2
     assert page[PREFIX + "device_callback_age_seconds", ("input",)] == 0.01
     assert page[PREFIX + "asyncio_tasks", ()] == 1
@@ -360,14 +361,25 @@ def test_a_page_has_few_series_and_is_made_in_few_milliseconds() -> None:
     assert asyncio.run(fastest_ms()) < 5
 
 
-def test_the_format_that_is_asked_for_is_given() -> None:
-    async def page() -> tuple[str, bytes]:
-        return Exposition(full).page("application/openmetrics-text; version=1.0.0,text/plain;q=0.5")
+def test_whatever_is_asked_for_the_text_that_everybody_reads_is_given() -> None:
+    async def page(accept: str) -> tuple[str, bytes]:
+        return Exposition(full).page(accept)
 
-    kind, body = asyncio.run(page())
-    assert kind.startswith("application/openmetrics-text")
-    assert body.endswith(b"# EOF\n")
-    assert b"# UNIT voice_agent_reconnect_seconds seconds" in body
+    kind, body = asyncio.run(page("application/openmetrics-text; version=1.0.0,text/plain;q=0.5"))
+    assert kind == "text/plain; version=0.0.4; charset=utf-8"
+    assert body.startswith(b"# HELP voice_agent_ready 1 while")
+    assert body.endswith(b"\n")
+
+
+def test_a_name_that_another_has_given_cannot_break_a_line() -> None:
+    name = 'a "b" \\ \n c'
+    page = scraped(replace(full(), tool_servers={name: ToolServer(is_connected=True)}))
+    assert page[PREFIX + "tool_server_up", (name,)] == 1
+
+
+@pytest.mark.parametrize("figure", [0.1, 1e-7, 1e21, float("inf"), -3.0])
+def test_a_figure_is_read_as_it_was(figure: float) -> None:
+    assert scraped(Snapshot(link=Link(age_s=figure)))[PREFIX + "session_age_seconds", ()] == figure
 
 
 def test_nothing_is_registered_where_others_would_find_it() -> None:

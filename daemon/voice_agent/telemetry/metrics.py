@@ -1,85 +1,88 @@
-"""The table of metrics in the words of Prometheus, made at scrape time. The only importer of its client.
+"""The table of metrics as text for Prometheus, written at scrape time. The only importer of its client.
 
-Nothing is registered outside of the registry made here.
+Our own rows are written here, in the text format 0.0.4, which every Prometheus reads: going through the
+client's objects takes three times as long, on the event loop. What it knows better than we do is the process.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Metric, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.exposition import choose_encoder, generate_latest
-from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import generate_latest
 
 from voice_agent.distribution import Distribution
 from voice_agent.telemetry.row import PREFIX, Reading, Row
 from voice_agent.telemetry.snapshot import Snapshot
 from voice_agent.telemetry.table import ROWS
 
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+LABELLINGS = 2048
+"""Label sets that are kept as text: more than a page has."""
 
-class Exposition(Collector):
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+
+class Exposition:
     """Pages for Prometheus; ``read`` is asked for a snapshot at every scrape, on the event loop."""
 
     def __init__(self, read: Callable[[], Snapshot]) -> None:
         self._read = read
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
-        ProcessCollector(registry=self._registry)  # memory, files, start: under their usual names
-        self._for_file = CollectorRegistry()
-        self._for_file.register(self)
-        ProcessCollector(namespace=PREFIX.rstrip("_"), registry=self._for_file)
+        self._process = CollectorRegistry()  # memory, files, start: under their usual names
+        ProcessCollector(registry=self._process)
+        self._guest = CollectorRegistry()
+        ProcessCollector(namespace=PREFIX.rstrip("_"), registry=self._guest)
 
-    def page(self, accept: str) -> tuple[str, bytes]:
-        """Content type and text, in the format that the header ``Accept`` asks for."""
-        encode, content_type = choose_encoder(accept)
-        return content_type, encode(self._registry)
+    def page(self, _accept: str) -> tuple[str, bytes]:
+        """Content type and text, whatever else the header ``Accept`` would like better."""
+        return TEXT, self._rows() + generate_latest(self._process)
 
     def file(self) -> bytes:
         """Text for a file that another exporter serves beside its own figures: its process is not ours."""
-        return generate_latest(self._for_file)
+        return self._rows() + generate_latest(self._guest)
 
-    def describe(self) -> Iterator[Metric]:
-        """Nothing: the registry would otherwise ask for a snapshot before the daemon is complete."""
-        yield from ()
-
-    def collect(self) -> Iterator[Metric]:
-        """All metrics, for the registry."""
-        now = self._read()
+    def _rows(self) -> bytes:
+        now, lines = self._read(), []
         for row in ROWS:
-            yield _family(row, row.read(now))
+            if samples := [*_samples(row, row.read(now))]:
+                lines += [f"# HELP {PREFIX}{row.name} {row.help}", f"# TYPE {PREFIX}{row.name} {row.kind}"]
+                lines += samples
+        return ("\n".join(lines) + "\n").encode()
 
 
-def _family(row: Row, reading: Reading) -> Metric:
+def _samples(row: Row, reading: Reading) -> Iterator[str]:
     name = PREFIX + row.name
-    if row.kind == "histogram":
-        return _histogram(HistogramMetricFamily(name, row.help, labels=row.labels, unit=row.unit), reading)
-    kind = CounterMetricFamily if row.kind == "counter" else GaugeMetricFamily
-    family = kind(name, row.help, labels=row.labels, unit=row.unit)
-    for labels, value in _samples(reading):
-        if not isinstance(value, Distribution):
-            family.add_metric(labels, value)
-    return family
-
-
-def _histogram(family: HistogramMetricFamily, reading: Reading) -> HistogramMetricFamily:
-    for labels, value in _samples(reading):
-        if isinstance(value, Distribution):
-            family.add_metric(labels, _buckets(value), value.total)
-    return family
-
-
-def _samples(reading: Reading) -> Iterator[tuple[list[str], float | Distribution]]:
     match reading:
         case None:
-            return
+            pass
         case Mapping():
-            for labels, value in reading.items():
-                yield [labels] if isinstance(labels, str) else list(labels), value
+            for values, value in reading.items():
+                yield from _lines(name, _labels(row.labels, values), value)
         case _:
-            yield [], reading
+            yield from _lines(name, "", reading)
 
 
-def _buckets(distribution: Distribution) -> list[tuple[str, float]]:
-    bounds = [*map(floatToGoString, distribution.bounds), "+Inf"]
-    return list(zip(bounds, accumulate(distribution.counts), strict=True))
+def _lines(name: str, labels: str, value: float | Distribution) -> Iterator[str]:
+    if not isinstance(value, Distribution):
+        yield f"{name}{_braces(labels)} {float(value)!r}"
+        return
+    comma = "," if labels else ""
+    for bound, count in zip(_bounds(value.bounds), accumulate(value.counts), strict=True):
+        yield f'{name}_bucket{{{labels}{comma}le="{bound}"}} {count}'
+    yield f"{name}_count{_braces(labels)} {sum(value.counts)}"
+    yield f"{name}_sum{_braces(labels)} {value.total!r}"
+
+
+def _braces(labels: str) -> str:
+    return f"{{{labels}}}" if labels else ""
+
+
+@lru_cache(LABELLINGS)
+def _labels(names: tuple[str, ...], values: str | tuple[str, ...]) -> str:
+    pairs = zip(names, (values,) if isinstance(values, str) else values, strict=True)
+    return ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in pairs)
+
+
+@lru_cache
+def _bounds(bounds: tuple[float, ...]) -> tuple[str, ...]:
+    return *map(repr, bounds), "+Inf"
