@@ -34,6 +34,8 @@ from voice_agent.wire.resolver import SYSTEM
 PACKAGE = Path(cli.__file__).parent
 PAST = ("-startdate", "20000101000000Z", "-enddate", "20010101000000Z")
 HERE = "IP:127.0.0.1"
+SYSTEMS = "aiohttp.connector._SSL_CONTEXT_VERIFIED"
+"""Who trusts the system's authorities."""
 
 Client = Callable[[str, str], Awaitable[str]]
 """Asks the host and port, believing the authorities in a file; why it was not answered, empty if it was."""
@@ -119,7 +121,8 @@ def test_who_proves_that_he_is_the_right_one_is_asked(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown, trust = certificate(tmp_path, HERE)
-    monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", trust)
+    if name == "weather":
+        monkeypatch.setattr(SYSTEMS, trust)
     reason, heard = asked(CLIENTS[name], shown, tmp_path / "cert")
     assert heard.startswith((b"GET", b"POST", b"HEAD")), reason
 
@@ -138,7 +141,8 @@ def test_nobody_else_is_told_anything(
     other.mkdir()
     _, trust = certificate(other, HERE)
     shown, own = certificate(tmp_path, host, *dates)
-    monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", own if known else trust)
+    if name == "weather":
+        monkeypatch.setattr(SYSTEMS, own if known else trust)
     reason, heard = asked(CLIENTS[name], shown, tmp_path / "cert" if known else other / "cert")
     assert not heard
     assert re.search("certificate|safe connection", reason), reason
@@ -216,6 +220,19 @@ def test_a_key_in_the_clear_is_told_even_if_it_is_allowed() -> None:
     assert "10.0.0.7 in the clear" in next(iter(careless(wanted)))
     here, _ = config.parse('[provider]\nkind = "custom"\nurl = "ws://127.0.0.1/"\n')
     assert not list(careless(here))
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [("http://hub.local/", True), ("http://localhost:80/", False), ("https://hub.local/", False)],
+)
+def test_a_tools_credential_in_the_clear_is_told_even_at_home(url: str, told: bool) -> None:
+    text = f'[[tools.mcp]]\nname = "hub"\nurl = "{url}"\nkey_from = "token"\n'
+    wanted, problems = config.parse(text)
+    assert not problems
+    assert any("the credential token of hub goes to hub.local" in each for each in careless(wanted)) == told
+    unused, _ = config.parse(text + "enabled = false\n")
+    assert not list(careless(unused))
 
 
 def test_the_environment_writes_down_no_keys_and_what_it_changes_is_told() -> None:

@@ -175,9 +175,18 @@ def _url_problems(url: str, *, insecure: bool) -> Iterator[Problem]:
         yield Problem(path, f"would send key and speech to {host} in the clear", remedy)
 
 
-def exposed(config: Config) -> str:
-    """The host to which key and speech go in the clear, as the operator wants it; empty: none."""
-    parts = split_url(config.provider.url, "ws")
+def exposed(config: Config) -> Iterator[str]:
+    """What goes over the network in the clear, as the operator allows it: one sentence for each."""
+    if host := _overheard(config.provider.url):
+        yield f"key and speech go to {host} in the clear, as provider.insecure allows"
+    for tool in (*config.tools.http, *config.tools.mcp):
+        if tool.enabled and tool.key_from and (host := _overheard(tool.url)):
+            yield f"the credential {tool.key_from} of {tool.name} goes to {host} in the clear"
+
+
+def _overheard(url: str) -> str:
+    """The host that is reached without encryption; empty if it is this machine, or none is."""
+    parts = split_url(url, "ws", "http")
     host = (parts.hostname or "") if parts else ""
     return "" if is_loopback(host) else host
 
