@@ -1,5 +1,4 @@
 """Conversations through a sound server of the whole system: nobody has logged in, there is no session.
-
 The unit is as strict as it is; its drop-in is what deploy/README.md says of these servers. Their devices are
 made of nothing at the conversation's rate, so what arrives is what was said, but for gaps on a busy machine.
 """
