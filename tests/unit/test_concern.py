@@ -8,9 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.unit.test_session import Tools, World
 from voice_agent import concern
 from voice_agent.concern import MAX_ID_CHARS, MAX_TURNS, Concern
+from voice_agent.dialogue import Outcome
 from voice_agent.realtime.codec import decode_server
+from voice_agent.realtime.events import Item, OutputItemDone, SessionUpdated, SpeechStarted
 from voice_agent.telemetry import logs
 
 
@@ -114,3 +117,70 @@ def test_text_names_the_session_only_beside_troubles() -> None:
     first, second = stream.getvalue().splitlines()
     assert first.endswith(" x: well")
     assert second.endswith(r' x: not well session="sess_1\n" turn=3')
+
+
+def test_a_line_has_its_own_word_for_what_it_is_about() -> None:
+    concern.prevail(told(Concern(lambda: 3), session("sess_1")))
+    assert written({"session": "another", "turn": 0}) == {"session": "another", "turn": 0}
+
+
+class Observed(Tools):
+    """Tools that note what they are about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.about: list[dict[str, object]] = []
+
+    async def run(self, name: str, arguments: str) -> tuple[str, Outcome]:
+        done = await super().run(name, arguments)
+        self.about.append(dict(concern.present().fields()))
+        return done
+
+
+def test_all_parts_of_a_session_know_what_they_are_about() -> None:
+    asyncio.run(_session_with_a_tool())
+
+
+async def _session_with_a_tool() -> None:
+    world, tools = World(), Observed()
+    about: list[dict[str, object]] = []
+    world.session._tools = tools
+    world.session._observe = lambda _fact: about.append(dict(concern.present().fields()))
+    running = asyncio.create_task(world.session.run())
+    world.line.incoming.put_nowait(session("sess_1"))
+    world.line.says(SessionUpdated())
+    await world.session.wait_ready()
+    await world.until(lambda: concern.present().session == "sess_1")  # as seen by a task of nobody's
+    call = Item(id="i", type="function_call", name="unlock", call_id="c", arguments="{}")
+    world.line.says(SpeechStarted())
+    world.line.incoming.put_nowait(response("resp_1"))
+    world.line.says(OutputItemDone(response_id="resp_1", item=call))
+    await world.until(lambda: bool(tools.ran))
+    world.line.says(SpeechStarted())
+    await world.until(lambda: concern.present().fields()["turn"] == 2)
+    tools.answer.set()
+    await world.until(lambda: bool(tools.about))
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert tools.about == [{"session": "sess_1", "turn": 1, "response": "resp_1"}]
+    assert {"session": "sess_1", "turn": 1, "response": "resp_1"} in about
+    assert {"session": "sess_1", "turn": 2} in about
+
+
+def test_a_session_that_only_stands_by_speaks_for_itself() -> None:
+    asyncio.run(_session_that_stands_by())
+
+
+async def _session_that_stands_by() -> None:
+    world = World()
+    world.goes_live = False
+    about: list[dict[str, object]] = []
+    world.session._observe = lambda _fact: about.append(dict(concern.present().fields()))
+    running = asyncio.create_task(world.session.run())
+    world.line.incoming.put_nowait(session("heir"))
+    world.line.incoming.put_nowait('{"type":"moon.phase"}')
+    await world.until(lambda: bool(about))
+    assert about == [{"session": "heir"}]
+    assert concern.present().fields() == {}, "nobody else is about it"
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

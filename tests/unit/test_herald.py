@@ -6,13 +6,14 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from voice_agent import announcer, herald, repeats
+from voice_agent import announcer, concern, herald, repeats
 from voice_agent.audio.speaker import Speaker
+from voice_agent.concern import Concern
 from voice_agent.dialogue import AnswerFailed, FirstSound, State, TurnStarted
 from voice_agent.errors import Cause, ConnectFailed, ConnectionLost, SessionError, Unauthorized
 from voice_agent.herald import SETTLED_S, Herald
 from voice_agent.reconnect import Reconnect, Retry, Temper
-from voice_agent.sessions import Exhausted, Live, Lost, Parked
+from voice_agent.sessions import Exhausted, Live, Lost, News, Parked
 from voice_agent.telemetry.counters import Counters
 
 RATE = 24_000
@@ -145,6 +146,18 @@ def test_after_a_minute_of_well_being_a_failure_is_news_and_the_former_ones_are_
 
 def levels(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.levelname for record in caplog.records if record.message == "no session"]
+
+
+@pytest.mark.parametrize(
+    "news", [Lost(ConnectFailed("x"), Retry(1.0, Temper.WEATHER, 1)), Parked(), Exhausted()]
+)
+def test_without_a_session_a_line_is_about_none(news: News) -> None:
+    room = Room()
+    concern.prevail(Concern(lambda: 7))
+    room.herald.news(Live(1.0, renewed=False))
+    assert concern.present().fields() == {"turn": 7}
+    room.herald.news(news)
+    assert concern.present().fields() == {}
 
 
 def test_the_status_line_and_the_state_follow_the_session() -> None:
