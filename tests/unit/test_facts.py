@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from voice_agent import repeats
 from voice_agent.dialogue import (
     AgentSaid,
     AnswerDropped,
@@ -22,7 +23,7 @@ from voice_agent.dialogue import (
     UserStopped,
 )
 from voice_agent.repeats import MAX_KINDS
-from voice_agent.telemetry.facts import MAX_CHARS, FactLog
+from voice_agent.telemetry.facts import MAX_CHARS, SETTLED_S, FactLog
 
 PRIVATE = "my secret plans"
 FACTS: tuple[Fact, ...] = (
@@ -77,6 +78,18 @@ def test_an_answer_that_fails_again_and_again_is_news_once(caplog: pytest.LogCap
     levels = [record.levelno for record in records]
     assert levels == [logging.WARNING, logging.WARNING, logging.DEBUG, logging.DEBUG, logging.WARNING]
     assert len(records[0].__dict__["reason"]) == MAX_CHARS
+
+
+def test_failures_are_counted_up_when_answers_are_heard_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(repeats, "monotonic", lambda: now)
+    log, failed = FactLog(), AnswerFailed(1, "failed", "x")
+    told(caplog, log, failed, failed, FirstSound(2, 0.5, 0.4))
+    now = SETTLED_S
+    levels = [record.levelno for record in told(caplog, log, failed)]
+    assert levels == [logging.INFO, logging.WARNING], "the sum, and then it is news again"
 
 
 def test_a_benign_fault_is_whispered(caplog: pytest.LogCaptureFixture) -> None:

@@ -306,6 +306,13 @@ def test_what_was_restarted_is_down_until_it_has_settled() -> None:
     assert supervisor.statistics().components["telemetry"] == (False, "port taken", 1)
 
 
+def test_what_a_bug_says_stays_out_of_the_log_and_the_status(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "voice_agent"):
+        supervisor = restart(Clumsy(KeyError("somebody's words")), settled_s=60)
+    assert supervisor.statistics().components["telemetry"].reason == "a bug: KeyError"
+    assert [record.__dict__["reason"] for record in caplog.records] == ["a bug: KeyError"]
+
+
 def test_the_same_trouble_again_is_whispered_and_a_bug_shows_its_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
