@@ -18,6 +18,7 @@ from voice_agent.dialogue import (
     Sounded,
     State,
     UserSaid,
+    UserStopped,
 )
 from voice_agent.errors import ConnectionLost, Unauthorized
 from voice_agent.realtime.events import (
@@ -179,6 +180,25 @@ def test_a_hold_that_was_over_before_the_answer_came_is_none() -> None:
     at = talk.speaker.moment()._replace(onset=Sounded(began - 9.0, began + 0.125, began + 0.125))
     (fact,) = told(talk.dialogue.wake(at), FirstSound)
     assert (fact.hold_s, fact.own_s) == pytest.approx((0.0, 0.125))
+
+
+@pytest.mark.parametrize(
+    ("sent_ms", "named_ms", "late_s"),
+    [(2000, 1500, 0.5), (2000, 2000, 0.0), (2000, 0, None), (2000, 2500, None)],
+)
+def test_how_late_the_end_of_speech_is_told_is_counted_in_sound(
+    sent_ms: int, named_ms: int, late_s: float | None
+) -> None:
+    talk = Conversation()
+    talk.goes_live()
+    talk.waits(sent_ms / 1000)
+    commands = talk.hears(SpeechStarted(), SpeechStopped(audio_end_ms=named_ms))
+    assert told(commands, UserStopped) == [UserStopped(1, late_s)]
+
+
+def test_an_end_of_speech_before_the_session_is_live_is_not_measured() -> None:
+    commands = Conversation().hears(SpeechStarted(), SpeechStopped(audio_end_ms=10))
+    assert told(commands, UserStopped) == [UserStopped(1, None)]
 
 
 def test_a_new_rate_forgets_an_onset_that_will_never_sound() -> None:

@@ -189,6 +189,7 @@ def test_a_daemon_that_has_just_begun_says_why_it_is_not_ready() -> None:
         status, body = reporter.readiness()[:2]
         told = msgspec.json.decode(body, type=Readiness)
         assert (status, told.ready) == (HTTPStatus.SERVICE_UNAVAILABLE, False)
+        assert not reporter.figures().is_ready, "the metrics say the same"
         assert [each.part for each in told.problems] == ["session", "microphone", "loudspeaker"]
         status, body = reporter.health()[:2]
         assert (status, msgspec.json.decode(body, type=Health)) == (HTTPStatus.OK, Health(True, ()))
