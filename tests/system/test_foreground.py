@@ -14,9 +14,11 @@ from voice_agent import foreground
 pytestmark = [pytest.mark.system]
 
 PROGRAM = """
-import asyncio, logging, threading, time
+import asyncio, os, signal, threading, time
 from voice_agent.foreground import run_in_foreground
-logging.basicConfig(level="INFO")
+from voice_agent.telemetry import logs
+logs.setup()
+{before}
 
 async def polite(stop):
     await stop.wait()
@@ -44,9 +46,10 @@ run_in_foreground(main)
 class Process:
     """The program above, up and running."""
 
-    def __init__(self, work: str) -> None:
+    def __init__(self, work: str, before: str = "") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM.replace("{work}", work)],
+            [sys.executable, "-c", PROGRAM.replace("{work}", work).replace("{before}", before)],
+            start_new_session=True,
             env={**os.environ, "PYTHONPATH": str(Path(foreground.__file__).parents[1])},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -80,6 +83,22 @@ def test_a_signal_asks_and_the_work_ends_in_its_own_way(number: signal.Signals) 
     assert code == 0
     assert "closed" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("nohup", [False, True])
+def test_a_terminal_that_is_closed_ends_the_work_in_its_own_way_but_not_under_nohup(*, nohup: bool) -> None:
+    ours, theirs = os.openpty()
+    # It leads a session, so that the first terminal it opens is the one that controls it.
+    before = f"os.open({os.ttyname(theirs)!r}, os.O_RDWR)"
+    process = Process("polite", before + ("; signal.signal(signal.SIGHUP, signal.SIG_IGN)" if nohup else ""))
+    os.close(theirs)
+    os.close(ours)
+    if nohup:
+        process.signal(signal.SIGTERM)
+    code, said, _ = process.end()
+    assert code == 0
+    assert f"stopping signal={'SIGTERM' if nohup else 'SIGHUP'}" in said
+    assert "closed" in said
 
 
 @pytest.mark.parametrize(("work", "expected"), [("deaf", 0), ("hung", 143), ("hung_thread", 143)])
