@@ -84,6 +84,7 @@ async def test_a_conversation_is_shown_as_it_goes(tab: Tab) -> None:
         assert "✕" in "".join(await rows(tab, "#turns li:nth-last-child(2)")), "the story"
         assert await tab.value("document.querySelectorAll('#turns .cut:not([hidden])').length") == 1
         await levels_are_shown(tab)
+        await until_text(tab, "document.querySelector('#loudspeaker b').textContent", "silent")
 
         await picture(tab, "status-page.png", DESK, "light")
         await picture(tab, "status-page-phone.png", PHONE, "dark")
