@@ -170,7 +170,9 @@ def test_a_watcher_that_takes_nothing_loses_its_place(monkeypatch: pytest.Monkey
                 while "200" not in await head_of(port):
                     await asyncio.sleep(0.05)
 
-    play(Figures(size=100_000), scene)
+    figures = Figures(size=100_000)
+    play(figures, scene)
+    assert figures.made < 10, "no megabytes wait for it"
 
 
 def test_only_the_head_is_asked_for_and_ends() -> None:

@@ -18,8 +18,6 @@ MAX_WATCHERS = 4
 EVERY_S = 1.0
 SLOW_S = 10.0
 """Who has taken nothing for so long has gone: a telephone that left the network says nothing."""
-UNREAD_BYTES = 65_536
-"""That we keep for one of them, and the kernel twice; its own choice would be megabytes."""
 EARLY_S = 0.002
 """Timers are late, but by the clock's last digit they may be early."""
 
@@ -46,7 +44,7 @@ class Watchers:
         loop = asyncio.get_running_loop()
         self._count += 1
         try:
-            _expect_little(writer)
+            _be_impatient(writer)
             while True:
                 writer.write(self._latest(int(loop.time() / EVERY_S)))
                 async with asyncio.timeout(SLOW_S):
@@ -63,10 +61,8 @@ class Watchers:
         return self._event
 
 
-def _expect_little(writer: StreamWriter) -> None:
-    """Notice soon that nobody takes what is sent."""
-    writer.transport.set_write_buffer_limits(UNREAD_BYTES)  # 0 would be paused for ever behind TLS
+def _be_impatient(writer: StreamWriter) -> None:
+    """Let the kernel notice soon that nobody takes what is sent: by itself it tries for 15 minutes."""
     connection: socket.socket = writer.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)
     with suppress(OSError):  # a Unix socket has no such patience, and needs none
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SLOW_S * 1000))
