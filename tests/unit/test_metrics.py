@@ -247,6 +247,7 @@ def test_a_value_at_a_bound_belongs_below_it(seconds: float, bucket: int) -> Non
 def test_a_snapshot_does_not_change_any_more() -> None:
     counters = Counters()
     before = counters.statistics()
+    counters(FirstSound(1, 1.2, 1.0))
     counters.lost(Cause.DNS)
     counters.live(1.0, renewed=False)
     assert before == Counters().statistics()
