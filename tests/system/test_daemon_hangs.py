@@ -41,10 +41,9 @@ http.HttpServer.run = run
 """
 
 PORT_IS_TAKEN = """
-from functools import partial
-from voice_agent.telemetry import http
-Server = http.HttpServer
-http.HttpServer = lambda host, port, *rest: Server(host, PORT, *rest)
+from voice_agent.telemetry.http import HttpServer
+begin = HttpServer.__init__
+HttpServer.__init__ = lambda self, host, port, *rest: begin(self, host, PORT, *rest)
 """
 
 
