@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from weakref import WeakSet
 
 import pytest
 
@@ -132,6 +133,7 @@ def test_after_a_minute_of_well_being_a_failure_is_news_and_the_former_ones_are_
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.DEBUG, "voice_agent")
+    monkeypatch.setattr(repeats.Repeats, "_all", WeakSet())  # those of other tests have a clock of their own
     room, now = Room(), 0.0
     monkeypatch.setattr(repeats, "monotonic", lambda: now)
     for now in range(0, 720, 10):  # noqa: B007 — the clock

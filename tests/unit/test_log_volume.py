@@ -3,6 +3,7 @@
 import io
 import logging
 from collections.abc import Iterator
+from weakref import WeakSet
 
 import pytest
 
@@ -52,6 +53,9 @@ class Day:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
+        monkeypatch.setattr(
+            repeats.Repeats, "_all", WeakSet()
+        )  # those of other tests have a clock of their own
         monkeypatch.setattr(repeats, "monotonic", lambda: self.now)
         self._stream = io.StringIO()
         logs.setup(stream=self._stream)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from weakref import ref
+from weakref import WeakSet, ref
 
 import pytest
 
@@ -124,6 +124,7 @@ def test_the_summary_has_the_last_ones_details_and_the_numbers(caplog: pytest.Lo
 def test_all_logs_are_looked_at_and_none_is_kept_alive(
     written: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Repeats, "_all", WeakSet())  # those of other tests have a clock of their own
     faults = Repeats(log)
     faults.tell("a", "odd", {}, now=0)
     faults.tell("a", "odd", {}, now=1)
