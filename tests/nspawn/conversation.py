@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.nspawn.node import Node
-from tests.nspawn.service import PYTHON, until_status
+from tests.nspawn.service import PYTHON, start, until_status
 from voice_agent.embedded.sound import Sound, waveform
 from voice_agent.lab.build import build_plugin
 from voice_agent.lab.card import VirtualCard
@@ -118,12 +118,24 @@ class Conversation:
         """What has not yet gone wrong there does not."""
         self._control("DELETE", "")
 
+    def speaking(self) -> str:
+        """The daemon's process, which has begun to answer."""
+        self.serve()
+        process = start(self.node)
+        until_status(self.node, "in session")
+        self.begins()
+        return process
+
     def begins(self) -> int:
         """Ask, and wait until the answer sounds; where it begins in the recording of the loudspeaker."""
         since = len(self._air.played())
         self._ask()
         self._until_played(ANSWER[: len(ANSWER) // 5], since, "the beginning of an answer")
         return since
+
+    def ends(self, since: int) -> None:
+        """Wait until the answer that began there has sounded to its end."""
+        self._until_played(ANSWER, since, "the rest of an answer")
 
     def works(self) -> None:
         """Ask; the question is heard by the server, the answer in the room."""

@@ -97,10 +97,12 @@ class PipeWire:
         self._node.write("/etc/pipewire/pipewire.conf.d/room.conf", PIPEWIRE)
         self._node.write(ALSA, TO_PIPEWIRE)
         self._node.run("systemd-sysusers", "--inline", "u pipewire -:pipewire", "m voice-agent pipewire")
-        user = {"User": "pipewire", "UMask": "0007", "Restart": "always", "RestartSec": "300ms"}
+        user = {"User": "pipewire", "UMask": "0007", "Restart": "always", "RestartSec": "3"}
         user["Environment"] = f"{self.environment} XDG_STATE_HOME=/tmp"
         place = {"RuntimeDirectory": "pipewire", "RuntimeDirectoryMode": "0750"}
         run(self._node, "sound-server", "pipewire", **user, **place)
+        there = f"{PIPEWIRE_PLACE}/pipewire-0"
+        self._node.until(lambda: self._node.ask("test", "-S", there).returncode == 0, "PipeWire")
         run(self._node, "sound-policy", "wireplumber", "--profile=main-systemwide", **user)
 
     def listen(self, file: str) -> None:
