@@ -39,7 +39,7 @@ class Service:
             self._key,
             observers=[self._observe],
             on_status=self.manager.status,
-            on_look=self._on_look,
+            on_look=self.look,
             state=state_directory(),
             control=control_socket_for(config),
         )
@@ -52,9 +52,10 @@ class Service:
     def _observe(self, fact: Fact) -> None:
         self._facts(fact)
 
-    def _on_look(self) -> None:
+    def look(self) -> None:
+        """What follows from each look of the supervisor."""
         self._beat()
-        self.manager.alive()
+        self.manager.alive(well=not self.agent.supervisor.hanging)
         Repeats.look_everywhere()
 
     def _set_log(self, wanted: Log) -> None:

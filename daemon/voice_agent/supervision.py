@@ -144,9 +144,14 @@ class Supervisor:
                 log.critical("beyond cure", extra={"reason": str(hang), "tasks": "; ".join(_tasks())})
                 raise
 
+    @property
+    def hanging(self) -> dict[str, str]:
+        """What is down and a fresh process might cure, and why."""
+        return {watch.vital.name: watch.reason for watch in self._watches if watch.reason}
+
     def statistics(self) -> SupervisorStatistics:
         """How everything is that is or ever was watched; what has left is up."""
-        hanging = {watch.vital.name: watch.reason for watch in self._watches if watch.reason}
+        hanging = self.hanging
         reasons = hanging | self._fallen
         components = {
             name: Component(name not in reasons, reasons.get(name, ""), troubles)

@@ -11,7 +11,14 @@ import pytest
 
 from voice_agent.credentials import CREDENTIAL
 from voice_agent.foreground import LEAVE_AFTER_S
-from voice_agent.supervision import LOOP_LIMIT_S, REPORT_S
+from voice_agent.supervision import (
+    LOOK_S,
+    LOOP_LIMIT_S,
+    MAX_CURES,
+    OVERDUE_LOOKS,
+    RECURE_LOOKS,
+    REPORT_S,
+)
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNIT = SYSTEMD / "voice-agent.service"
@@ -73,6 +80,7 @@ def test_what_a_restart_cannot_cure_is_left_to_people() -> None:
 
 def test_the_daemon_is_quicker_than_systemd_at_ending_itself() -> None:
     assert float(service()["WatchdogSec"]) > LOOP_LIMIT_S + REPORT_S
+    assert float(service()["WatchdogSec"]) > LOOK_S * (OVERDUE_LOOKS + MAX_CURES * RECURE_LOOKS)
     assert LEAVE_AFTER_S < float(service()["TimeoutStopSec"]) <= 5
 
 

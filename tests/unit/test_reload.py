@@ -19,7 +19,9 @@ from voice_agent.errors import Cause, Unauthorized
 from voice_agent.lifetime import Lifetime, Step
 from voice_agent.reconnect import Retry, Temper
 from voice_agent.reloading import Reloader
+from voice_agent.service import Service
 from voice_agent.sessions import Exhausted, Live, Lost, Parked, Unprepared
+from voice_agent.supervision import OVERDUE_LOOKS, Vital
 from voice_agent.telemetry.systemd import ServiceManager
 
 
@@ -172,6 +174,31 @@ def test_a_manager_that_is_busy_is_not_waited_for_and_hears_everything_later(
     assert [each for each in heard if each != "WATCHDOG=1"] == ["READY=1", *wanted]
     assert heard.count("WATCHDOG=1") < 30, "beats that nobody took are not repeated"
     manager.close()
+    systemd.close()
+
+
+def test_no_beat_while_a_part_hangs_that_a_restart_could_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systemd = Systemd(tmp_path, monkeypatch)
+    owed_s = 0.0
+
+    async def scene() -> list[list[str]]:
+        service = Service(config(), tmp_path / "config.toml", lambda: None)
+        supervisor, told = service.agent.supervisor, []
+        with supervisor.watching(Vital("part", lambda: owed_s, 1.0, cure=lambda _reason: None)):
+            nonlocal owed_s
+            for seconds in (0.0, 2.0, 0.0):
+                owed_s = seconds
+                for _ in range(OVERDUE_LOOKS):
+                    supervisor.look()
+                systemd.heard()
+                service.look()
+                told.append(systemd.heard())
+        service.manager.close()
+        return told
+
+    assert asyncio.run(scene()) == [["WATCHDOG=1"], [], ["WATCHDOG=1"]]
     systemd.close()
 
 

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 
 from voice_agent.addresses import split_url
 from voice_agent.config.declarations import tool_clashes
+from voice_agent.config.declared import HttpTool, McpServer
 from voice_agent.config.schema import Config, Kind, Metrics, Provider
 from voice_agent.config.servers import server_clashes
 from voice_agent.config.shapes import join
@@ -179,7 +180,8 @@ def exposed(config: Config) -> Iterator[str]:
     """What goes over the network in the clear, as the operator allows it: one sentence for each."""
     if host := _overheard(config.provider.url):
         yield f"key and speech go to {host} in the clear, as provider.insecure allows"
-    for tool in (*config.tools.http, *config.tools.mcp):
+    tools: tuple[HttpTool | McpServer, ...] = (*config.tools.http, *config.tools.mcp)
+    for tool in tools:
         if tool.enabled and tool.key_from and (host := _overheard(tool.url)):
             yield f"the credential {tool.key_from} of {tool.name} goes to {host} in the clear"
 

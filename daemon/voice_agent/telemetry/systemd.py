@@ -41,9 +41,12 @@ class ServiceManager:
         """One line for ``systemctl status``."""
         self._notify(f"STATUS={' '.join(text.split())}")
 
-    def alive(self) -> None:
-        """The event loop turns: for a unit with ``WatchdogSec=``, which ends who does not say so."""
-        if "WATCHDOG_USEC" in os.environ and BEAT not in self._unsent:
+    def alive(self, *, well: bool = True) -> None:
+        """The event loop turns, and nothing is ill that a restart could cure (``well``).
+
+        For a unit with ``WatchdogSec=``, which ends who does not say so.
+        """
+        if well and "WATCHDOG_USEC" in os.environ and BEAT not in self._unsent:
             self._notify(BEAT)
         self._send()
 
