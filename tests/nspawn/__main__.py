@@ -12,6 +12,7 @@ from pathlib import Path
 from time import monotonic
 
 from tests.nspawn import image
+from tests.nspawn.node import booted
 
 SCENES = ("package", "faults", "weather", "servers", "life", "limits", "sound", "access")
 """Files of them: the longest first."""
@@ -35,10 +36,20 @@ def _play(name: str, environ: dict[str, str]) -> bool:
     return code == 0
 
 
+def _try(grounds: image.Grounds) -> None:
+    """Boot a Debian that has nothing of ours: whether this machine can is no question to the scenes."""
+    try:
+        with booted(grounds.bare):
+            pass
+    except (AssertionError, OSError, subprocess.SubprocessError) as error:
+        raise image.NotPossible(str(error)) from error
+
+
 def main(names: tuple[str, ...]) -> int:
     """The process's exit code."""
     try:
         with image.prepared() as grounds:
+            _try(grounds)
             environ = os.environ | {image.GIVEN: ":".join(map(str, grounds))}
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 went_well = list(pool.map(lambda name: _play(name, environ), names))

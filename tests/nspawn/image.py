@@ -97,14 +97,15 @@ def check() -> None:
         raise NotPossible(f"apt-get install --no-install-recommends {' '.join(missing)}")
     if "overlay" not in Path("/proc/filesystems").read_text():
         raise NotPossible("the kernel has no overlay file system")
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+        raise NotPossible("nothing may be mounted here")
 
 
 @contextmanager
 def prepared() -> Iterator[Grounds]:
     """The grounds, for as long as nodes stand on them."""
     check()
-    debian = _debian()
-    wheels = _wheels()
+    debian, wheels = _debian(), _wheels()
     with in_memory() as folder:
         with mounted((debian,), folder) as root:
             _install(root, wheels)
@@ -155,6 +156,7 @@ def _install(root: Path, wheels: Path) -> None:
 
 def _run(command: Sequence[str]) -> None:
     environ = os.environ | {"LC_ALL": "C", "PIP_ROOT_USER_ACTION": "ignore"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=STEP_S, check=False)
+    limited = ["timeout", str(STEP_S), *command]
+    done = subprocess.run(limited, capture_output=True, text=True, env=environ, check=False)
     if done.returncode:
         raise NotPossible(f"{command[0]} failed:\n{(done.stdout + done.stderr)[-1500:]}")
