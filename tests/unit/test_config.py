@@ -9,6 +9,7 @@ from msgspec import NODEFAULT
 
 from voice_agent import config
 from voice_agent.config import Config, InvalidConfig, Problem
+from voice_agent.config.reading import MAX_BYTES
 from voice_agent.config.shapes import example, settings
 from voice_agent.errors import Unreadable
 
@@ -301,11 +302,30 @@ def test_a_file_in_another_encoding_is_a_problem_and_a_byte_order_mark_is_none(t
     assert config.load(file).session.instructions == "Привет"
 
 
-def test_tables_without_end_are_a_problem(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["x = " + "{a = " * 900 + "1" + "}" * 900, "a" + ".a" * 2000 + " = 1"])
+def test_tables_without_end_are_a_problem(tmp_path: Path, text: str) -> None:
     file = tmp_path / "config.toml"
-    file.write_text("x = " + "{a = " * 900 + "1" + "}" * 900)
+    file.write_text(text)
     with pytest.raises(InvalidConfig, match="tables in tables without end"):
         config.load(file)
+
+
+def test_a_number_of_thousands_of_digits_is_a_problem(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("x = " + "9" * 5000)
+    with pytest.raises(InvalidConfig, match="is not TOML"):
+        config.load(file)
+
+
+def test_a_file_that_is_no_configuration_for_its_size_is_not_read_to_its_end(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("#" * MAX_BYTES)
+    config.load(file)
+    file.write_text("#" * MAX_BYTES + "#")
+    with pytest.raises(InvalidConfig, match="is larger than 1024 KiB"):
+        config.load(file)
+    with pytest.raises(InvalidConfig, match="is larger"):
+        config.load(Path("/dev/zero"))
 
 
 # -------------------------------------------------------------------------------------- secrets

@@ -5,10 +5,13 @@ from pathlib import Path
 
 from voice_agent.config.rules import clashes, leaks
 from voice_agent.config.schema import Config
-from voice_agent.config.tables import Problem, read
+from voice_agent.config.tables import Problem, Table, read
 from voice_agent.config.template import render
 from voice_agent.credentials import THREE_WAYS
 from voice_agent.errors import ConfigError, Unreadable
+
+MAX_BYTES = 1024 * 1024
+"""A log or a picture that lies here by mistake must not fill the memory of a daemon that reloads."""
 
 
 class InvalidConfig(ConfigError):
@@ -30,11 +33,21 @@ def load(path: Path) -> Config:
 def parse(text: str) -> tuple[Config, list[Problem]]:
     """What can be used of ``text``, and everything that is wrong with it."""
     try:
-        raw = tomllib.loads(text)
+        return _judged(_tables(text))
     except tomllib.TOMLDecodeError as error:
         return Config(), [Problem("file", f"is not TOML: {error}", "mend that place; strings need quotes")]
     except RecursionError:
         return Config(), [Problem("file", "holds tables in tables without end", "make it flatter")]
+
+
+def _tables(text: str) -> Table:
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:  # TOMLDecodeError is one; Python's own is about thousands of digits
+        raise tomllib.TOMLDecodeError(str(error)) from error
+
+
+def _judged(raw: Table) -> tuple[Config, list[Problem]]:
     secrets = list(leaks(raw))
     config, faults = read(raw, Config, skip=frozenset(leak.path for leak in secrets))
     reported = {problem.path for problem in (*secrets, *faults)}
@@ -54,7 +67,12 @@ def template() -> str:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            found = file.read(MAX_BYTES + 1)
+        if len(found) > MAX_BYTES:
+            what = f"is larger than {MAX_BYTES // 1024} KiB"
+            raise InvalidConfig(str(path), [Problem("file", what, "see what lies there")])
+        return found.decode("utf-8-sig")
     except OSError as error:
         remedy = f"make one with: voice-agent config > {path}"
         raise Unreadable(str(path), f"cannot be read ({error.strerror}); {remedy}") from error
