@@ -48,6 +48,7 @@ from voice_agent.controls.button import Button
 from voice_agent.controls.desk import Desk
 from voice_agent.controls.panel import EXCUSES, FILE, Controls, Kept, Refused
 from voice_agent.controls.requests import reply_to, timers_reply
+from voice_agent.controls.trial import Trial
 from voice_agent.credentials import Secret
 from voice_agent.dialogue import Fact, State
 from voice_agent.handle import Handle
@@ -126,12 +127,14 @@ class Agent:
         self.sessions = self._make_sessions()
         self.bell = self._make_bell()
         self.controls = self._make_controls(state)
+        self.trial = Trial(lambda text: bool(self.session and self.session.ask(text)), self.ports.wake)
         self._socket = control
         self._observers: tuple[Observer, ...] = (
             self.counters,
             self.recent,
             self.herald.observe,
             self.allowance,
+            self.trial,
             *observers,
         )
 
@@ -222,7 +225,7 @@ class Agent:
                     button = Button(Path(device), self.config.button.code, self.controls)
                     group.create_task(forever("button", button.run()))
                 if self._socket:
-                    control = UnixServer(self._socket, self._site, Desk(self.tools))
+                    control = UnixServer(self._socket, self._site, Desk(self.tools, self.trial))
                     serving = self.supervisor.restarting("control", control.run, Backoff(1.0, 60.0))
                     group.create_task(serving)
                 if path := self.config.metrics.textfile:

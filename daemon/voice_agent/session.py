@@ -38,6 +38,7 @@ from voice_agent.dialogue import (
     Send,
     Silence,
     Sounded,
+    State,
     Tell,
     ToolCall,
     ToolOutcome,
@@ -223,6 +224,13 @@ class Session:
         """Fall silent, and forget what is still owed: somebody has pressed a button."""
         if self._live.is_set() and not self._left:
             self._carry_out(self._dialogue.hush(self._moment()))
+
+    def ask(self, text: str) -> bool:
+        """Let the model answer what nobody spoke, unless it is busy; whether it was asked."""
+        free = self._live.is_set() and not self._left and self._dialogue.state is State.IDLE
+        if free:
+            self._carry_out(self._dialogue.ask(text, self._moment()))
+        return free
 
     def give_up(self, reason: SessionError) -> None:
         """End the session from outside."""

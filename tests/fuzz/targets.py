@@ -279,6 +279,9 @@ class NoTools:
     async def called(self, _name: str, arguments: str) -> bytes:
         return arguments.encode()
 
+    async def tried(self, _limit_s: float) -> bytes:
+        return b"{}"
+
 
 _SITE = Site(render=lambda accept: ("text/plain" if accept else "text/html", b""))
 

@@ -1,7 +1,8 @@
-"""Commands to the daemon that runs: `voice-agent mute`, `unmute`, `talk`, `volume`, `stop` and `timers`."""
+"""Commands to the daemon that runs: `mute`, `unmute`, `talk`, `volume`, `stop`, `timers` and `self-test`."""
 
 import argparse
 import os
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ NAMES = {
     "volume": "show or change the running daemon's volume",
     "stop": "let the running daemon be quiet: no more of this answer, nor of a ring",
     "timers": "list or cancel the running daemon's timers and alarms",
+    "self-test": "let the running daemon say something, and see whether it was heard",
 }
 """The commands, and what each is for."""
 
@@ -26,13 +28,20 @@ DESCRIPTIONS = {
     " button is released or gate.talk_s has passed. Without a word: press it, or release it if it is down.",
     "timers": "List the running daemon's timers and alarms, or cancel some; one that rings falls silent.",
     "volume": "Show the volume, set it (0 to 100, and to 130 with peaks bent softly), or change it.",
+    "self-test": "Ask the model of the running daemon, in writing, for a word, and wait until it has left the"
+    " loudspeaker. Ends with 1 if that did not happen in time; nobody who speaks is interrupted.",
 }
 EPILOGS = {
     "mute": "example: voice-agent mute && systemctl restart voice-agent",
     "talk": "example: voice-agent talk press; then speak; then voice-agent talk release",
     "timers": "examples: voice-agent timers; voice-agent timers cancel eggs; voice-agent timers cancel --all",
     "volume": "examples: voice-agent volume; voice-agent volume 60; voice-agent volume +10",
+    "self-test": "example: voice-agent status && voice-agent self-test --limit 20",
 }
+
+FAILED = 1
+SPARE_S = 5.0
+"""The daemon knows the limit better."""
 
 
 def describe(name: str, parser: argparse.ArgumentParser) -> None:
@@ -51,6 +60,11 @@ def describe(name: str, parser: argparse.ArgumentParser) -> None:
             parser.set_defaults(command=_volume)
         case "timers":
             _describe_timers(parser)
+        case "self-test":
+            parser.add_argument(
+                "--limit", type=_limit, default=30, metavar="SECONDS", help="default: %(default)s"
+            )
+            parser.set_defaults(command=_self_test)
         case _:
             parser.set_defaults(command=_simple, deed=name)
 
@@ -92,6 +106,22 @@ def _volume(arguments: argparse.Namespace) -> int:
     return os.EX_OK
 
 
+def _self_test(arguments: argparse.Namespace) -> int:
+    from voice_agent.controls.client import ask_for
+    from voice_agent.controls.trial import Tried
+
+    limit: int = arguments.limit
+    deed = f"self-test?limit={limit}"
+    tried = ask_for(Tried, "POST", deed, arguments.socket, patience_s=limit + SPARE_S)
+    if tried.reason:
+        print(f"voice-agent: {tried.reason}", file=sys.stderr)
+        return FAILED
+    print(
+        f"{tried.heard_ms / 1000:.1f} s of an answer were heard, {tried.seconds:.1f} s after it was asked for"
+    )
+    return os.EX_OK
+
+
 def _timers(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     from urllib.parse import quote
 
@@ -128,6 +158,12 @@ def _when(listed: "Listed") -> str:
         return f"in {hours}:{minutes:02}:{seconds:02}{at}"
     days = listed.date or " ".join(day[:3] for day in listed.repeat or [])
     return f"{listed.time} {days}"
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal() or not text.isascii() or not 1 <= int(text[:4]) <= 300:
+        raise argparse.ArgumentTypeError(f"{text!r} is no limit: 1 to 300 seconds")
+    return int(text)
 
 
 def _level(text: str) -> str:

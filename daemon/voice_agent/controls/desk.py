@@ -6,6 +6,7 @@ from time import monotonic
 import msgspec
 from msgspec import Struct
 
+from voice_agent.controls.trial import Trial, Tried
 from voice_agent.dialogue import Outcome
 from voice_agent.tools.base import Offered, Toolbox
 
@@ -38,10 +39,11 @@ class Called(Struct, frozen=True):
 
 
 class Desk:
-    """Lists tools, and runs them for people."""
+    """Lists tools, and runs them for people; ``trial``: that of a daemon that can speak."""
 
-    def __init__(self, tools: Toolbox) -> None:
+    def __init__(self, tools: Toolbox, trial: Trial | None = None) -> None:
         self._tools = tools
+        self._trial = trial
 
     def inventory(self) -> Inventory:
         """The tools as they are now."""
@@ -60,6 +62,11 @@ class Desk:
     async def called(self, name: str, arguments: str) -> bytes:
         """How a call ended, as JSON."""
         return msgspec.json.encode(await self.call(name, arguments)) + b"\n"
+
+    async def tried(self, limit_s: float) -> bytes:
+        """How a self-test ended, as JSON."""
+        tried = await self._trial.run(limit_s) if self._trial else Tried(0.0, 0, "nobody is here to speak")
+        return msgspec.json.encode(tried) + b"\n"
 
 
 def _described(offered: Offered) -> Described:

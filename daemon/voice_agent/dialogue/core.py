@@ -45,7 +45,10 @@ from voice_agent.realtime.codec import effective_rates
 from voice_agent.realtime.events import (
     AudioDelta,
     AudioDone,
+    Content,
+    CreateItem,
     ErrorDetail,
+    Item,
     Malformed,
     OutputItemAdded,
     OutputItemDone,
@@ -173,6 +176,14 @@ class Dialogue:
     def hush(self, at: Moment) -> Sequence[Command]:
         """The user wants silence: a button says it, not speech."""
         return [] if self._left else [*turns.hush(self._books, at), *self._settle(at)]
+
+    def ask(self, text: str, at: Moment) -> Sequence[Command]:
+        """Let the model answer what nobody spoke; it is no turn of the user's."""
+        if self._left:
+            return []
+        question = Item(type="message", role="user", content=[Content(type="input_text", text=text)])
+        self._books.requests.want(self._books.turn)
+        return [Send(CreateItem(item=question)), *self._settle(at)]
 
     def wake(self, at: Moment) -> Sequence[Command]:
         """Time has passed."""

@@ -2,6 +2,7 @@
 
 GET /control/tools                      which there are
 POST /control/tools/call?name=...       run one; the body is its arguments, as JSON
+POST /control/self-test?limit=30        let it say something, within so many seconds
 """
 
 import asyncio
@@ -34,6 +35,9 @@ class Tools(Protocol):
     async def called(self, name: str, arguments: str) -> bytes:
         """How a call ended, as JSON; each tool has its time limit."""
 
+    async def tried(self, limit_s: float) -> bytes:
+        """How a self-test ended, as JSON."""
+
 
 class UnixServer(HttpServer):
     """For the daemon's user and group."""
@@ -50,6 +54,8 @@ class UnixServer(HttpServer):
                     return Answer(HTTPStatus.OK, self._tools.listed())
                 case "POST", "/control/tools/call":
                     return await self._call(request, client, patience)
+                case "POST", "/control/self-test":
+                    return await self._try(request, patience)
         return self._site.answer(request, Caller(is_local=True, is_known=False))
 
     async def _call(self, request: Request, client: Client, patience: asyncio.Timeout) -> Answer:
@@ -60,6 +66,15 @@ class UnixServer(HttpServer):
         arguments = (await client.reader.readexactly(int(length))).decode(errors="replace")
         patience.reschedule(None)  # the tool has its own limit
         answer = await self._tools.called(request.query.get("name", ""), arguments)
+        patience.reschedule(asyncio.get_running_loop().time() + http.REQUEST_S)
+        return Answer(HTTPStatus.OK, answer)
+
+    async def _try(self, request: Request, patience: asyncio.Timeout) -> Answer:
+        limit = request.query.get("limit", "30")
+        if not limit.isdecimal() or len(limit) > MAX_DIGITS:
+            return plain(HTTPStatus.BAD_REQUEST)
+        patience.reschedule(None)  # it has its own limit
+        answer = await self._tools.tried(float(limit))
         patience.reschedule(asyncio.get_running_loop().time() + http.REQUEST_S)
         return Answer(HTTPStatus.OK, answer)
 
