@@ -80,6 +80,10 @@ test-page: $(DEVELOPING) ## Look at the status page in a headless Chromium (PICT
 	@[ "$$(id -u)" != 0 ] || scripts/system-packages page
 	@$(BIN)/pytest -q tests/page/scenes.py tests/page/texts.py
 
+.PHONY: dashboards
+dashboards: $(DEVELOPING) ## Build Grafana's dashboards from their source (deploy/grafana/dashboards)
+	@$(BIN)/python -m deploy.grafana.source
+
 .PHONY: bench
 bench: $(DEVELOPING) ## Measure the daemon against floors (bench-out/bench.json)
 	@$(BIN)/python -m tests.bench
