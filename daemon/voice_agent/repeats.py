@@ -5,10 +5,12 @@
 
 The first of a kind is told, repeats are whispered (DEBUG). When it is over, or every hour while it lasts, one
 line says how often it came meanwhile. It is over when its owner says so, or when it has not come for long;
-whoever calls ``look`` now and then lets that be noticed.
+whoever calls ``look`` now and then lets that be noticed. Some tell from threads of
+theirs, while the loop looks.
 """
 
 import logging
+import threading
 from collections.abc import Hashable, Mapping
 from time import monotonic
 from typing import ClassVar
@@ -43,12 +45,14 @@ class Repeats:
     """The faults that one log tells of, ``most`` kinds at a time. ``now``: monotonic seconds."""
 
     _all: ClassVar["WeakSet[Repeats]"] = WeakSet()
+    _begins: ClassVar = threading.Lock()
 
     def __init__(self, log: logging.Logger, most: int = MAX_KINDS) -> None:
         self._log = log
         self._most = most
         self._series: dict[Hashable, _Series] = {}
-        self._all.add(self)
+        with self._begins:
+            self._all.add(self)
 
     def tell(
         self,
@@ -95,8 +99,8 @@ class Repeats:
         """Sum up what is over."""
         for kind, series in (*self._series.items(),):
             if now >= series.over_at:
-                del self._series[kind]
-                if series.more:
+                is_ours = self._series.pop(kind, None) is series  # else another thread has looked meanwhile
+                if is_ours and series.more:
                     self._sum_up(series, logging.INFO)
 
     def _sum_up(self, series: _Series, level: int) -> None:
@@ -110,7 +114,9 @@ class Repeats:
     def look_everywhere(cls) -> None:
         """Sum up what is over, in every log."""
         now = monotonic()
-        for each in [*cls._all]:
+        with cls._begins:
+            everybody = [*cls._all]
+        for each in everybody:
             each.look(now)
 
 

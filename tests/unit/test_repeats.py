@@ -1,6 +1,8 @@
 """News once, then counted."""
 
 import logging
+import sys
+import threading
 from collections.abc import Iterator
 from weakref import WeakSet, ref
 
@@ -134,3 +136,43 @@ def test_all_logs_are_looked_at_and_none_is_kept_alive(
     gone = ref(faults)
     del faults
     assert gone() is None
+
+
+def test_who_looks_while_another_does_sums_up_once(written: Told) -> None:
+    faults = Repeats(log)
+    for kind in ("dns", "tls"):
+        for second in (0, 1):
+            faults.tell(kind, kind, {}, now=second)
+
+    class Neighbour(logging.Handler):
+        """A thread that comes in between, as far as a test can hold it to that."""
+
+        def emit(self, _record: logging.LogRecord) -> None:
+            log.removeHandler(self)
+            faults.look(FORGET_S * 2)
+
+    log.addHandler(Neighbour())
+    faults.look(FORGET_S * 2)
+    assert [text for level, text in written if level == "INFO"] == [
+        '"dns" came once more in 1 s',
+        '"tls" came once more in 1 s',
+    ]
+
+
+def test_whoever_begins_to_count_in_a_thread_disturbs_nobody_who_looks() -> None:
+    interval, over = sys.getswitchinterval(), threading.Event()
+
+    def count() -> None:
+        while not over.is_set():
+            [Repeats(log) for _ in range(50)]
+
+    thread = threading.Thread(target=count)
+    sys.setswitchinterval(1e-6)
+    thread.start()
+    try:
+        for _ in range(10_000):
+            Repeats.look_everywhere()
+    finally:
+        sys.setswitchinterval(interval)
+        over.set()
+        thread.join()
