@@ -400,6 +400,12 @@ def lock_key(folder: Path) -> None:
     new.rename(folder / "key")
 
 
+def wear_out(file: Path) -> None:
+    """It can be opened, and not be read: as on a card whose time has come."""
+    file.unlink()
+    file.symlink_to("/proc/self/mem")
+
+
 @needs_openssl
 @pytest.mark.parametrize(
     ("spoil", "told"),
@@ -411,6 +417,12 @@ def lock_key(folder: Path) -> None:
         (lambda folder: (folder / "cert").write_text("no"), "metrics.tls_cert_file.*no pair"),
         (lambda folder: (folder / "ca").write_text("no"), "metrics.tls_client_ca_file.*holds no certificate"),
         (lambda folder: (folder / "ca").unlink(), "metrics.tls_client_ca_file.*cannot read"),
+        (
+            lambda folder: wear_out(folder / "cert"),
+            "metrics.tls_cert_file.*cannot read .*/cert.*Input/output",
+        ),
+        (lambda folder: wear_out(folder / "key"), "metrics.tls_key_file.*cannot read .*/key.*Input/output"),
+        (lambda folder: wear_out(folder / "ca"), "metrics.tls_client_ca_file.*cannot read .*Input/output"),
     ],
 )
 def test_files_of_no_use_are_named_with_their_setting(

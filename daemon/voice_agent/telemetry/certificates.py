@@ -67,7 +67,7 @@ class Certificate:
             self._seen = stamp
             try:
                 self.context = context_of(self._files)
-            except ConfigError as error:
+            except (ConfigError, OSError) as error:  # OSError: it goes while it is read
                 log.warning("the renewed certificate cannot be used", extra={"reason": str(error)})
                 return
             log.info("the certificate for the metrics was renewed")
@@ -149,7 +149,8 @@ def _load(context: ssl.SSLContext, files: Files) -> None:
 def _readable(path: Path, setting: str) -> None:
     """Python's ssl does not say which file it could not read."""
     try:
-        path.open("rb").close()
+        with path.open("rb") as file:
+            file.read(1)
     except OSError as error:
         remedy = "the daemon's user has to be able to; docs/serving.md shows how"
         raise ConfigError(setting, f"cannot read {path} ({error.strerror}); {remedy}") from error
