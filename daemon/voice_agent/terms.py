@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from time import monotonic
+from typing import TypeVar
 
 from voice_agent.assembly import endpoint_for, passed_tools_for, provider_for, settings_for
 from voice_agent.config import Config
@@ -24,6 +25,8 @@ from voice_agent.wire import connect
 
 READING_S = 5.0
 """A disk that does not give a small file away in this time is broken."""
+
+T = TypeVar("T")
 
 KeySource = Callable[[], Secret | None]
 """Asked at every connection, as tokens are renewed on disk; a ConfigError says that there is none."""
@@ -56,28 +59,16 @@ class Terms:
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Connection]:
         """A connection to the server, until the block is left."""
+        config = None
+        while config is not self._config:  # or else a reload came in between, and may name another server
+            config = self._config
+            self._used = await _read(self._key, "the key", Cause.KEY)
         try:
-            self._used = self._key()
-            endpoint = endpoint_for(self._config, self._used)
+            endpoint = endpoint_for(config, self._used)
         except ConfigError as error:
             raise Unauthorized(str(error), cause=Cause.KEY) from error
-        async with connect(replace(endpoint, tls=await self._trust())) as socket:
+        async with connect(replace(endpoint, tls=await _trust(config.provider.ca_file))) as socket:
             yield socket
-
-    async def _trust(self) -> ssl.SSLContext | None:
-        """Whose certificates are believed; read anew, as authorities are renewed, too."""
-        ca_file = self._config.provider.ca_file
-        if not ca_file:
-            return None
-        reading = beside(partial(trusting, ca_file), "certificates")
-        await asyncio.wait([reading], timeout=READING_S)
-        if not reading.done():
-            text = f"provider.ca_file: cannot read {ca_file} within {READING_S:g} s"
-            raise Unauthorized(text, cause=Cause.SETTINGS)
-        try:
-            return reading.result().result()
-        except ConfigError as error:
-            raise Unauthorized(str(error), cause=Cause.SETTINGS) from error
 
     def session(
         self,
@@ -103,6 +94,25 @@ class Terms:
         passed = passed_tools_for(self._config)
         settings = replace(self.settings, tools=self._tools.specs(), passed=passed)
         return Dialogue(self.provider, settings, memory=self._memory, manners=self._tools.manners)
+
+
+async def _trust(ca_file: str) -> ssl.SSLContext | None:
+    """Whose certificates are believed; read anew, as authorities are renewed, too."""
+    if not ca_file:
+        return None
+    return await _read(partial(trusting, ca_file), f"provider.ca_file: {ca_file}", Cause.SETTINGS)
+
+
+async def _read(work: Callable[[], T], what: str, cause: Cause) -> T:
+    """What ``work`` reads from a disk, beside the loop; a ConfigError is the cause of a refusal."""
+    reading = beside(work, "reading")
+    await asyncio.wait([reading], timeout=READING_S)
+    if not reading.done():
+        raise Unauthorized(f"{what}: cannot be read within {READING_S:g} s", cause=cause)
+    try:
+        return reading.result().result()
+    except ConfigError as error:
+        raise Unauthorized(str(error), cause=cause) from error
 
 
 def _asked(config: Config) -> tuple[object, ...]:

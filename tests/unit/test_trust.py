@@ -6,6 +6,7 @@ import re
 import ssl
 import subprocess
 import sys
+import threading
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,12 +15,14 @@ import pytest
 
 from tests.fakes.certificates import certificate, needs_openssl
 from tests.fakes.raw_server import raw_server
-from voice_agent import cli, config
+from voice_agent import cli, config, terms
 from voice_agent.config import HttpTool
+from voice_agent.credentials import Secret
 from voice_agent.dialogue import Memory
 from voice_agent.doctor import network, settings
 from voice_agent.doctor.case import Case
 from voice_agent.doctor.findings import Level
+from voice_agent.embedded import Script, ServerOptions, running
 from voice_agent.errors import Cause, ConfigError, SessionError, ToolError, Unauthorized
 from voice_agent.judging import careless, judged
 from voice_agent.terms import Terms
@@ -49,9 +52,8 @@ async def session(place: str, ca_file: str) -> str:
     text = f'[provider]\nkind = "custom"\nurl = "wss://{place}/"\nca_file = "{ca_file}"\n'
     wanted, problems = config.parse(text)
     assert not problems
-    terms = Terms(wanted, lambda: None, Toolbox([]), Memory())
     try:
-        async with terms.connect():
+        async with Terms(wanted, lambda: None, Toolbox([]), Memory()).connect():
             return ""
     except SessionError as error:
         return f"{error.cause.value}: {error}"
@@ -190,6 +192,47 @@ def test_a_file_that_has_gone_is_a_matter_of_settings_at_the_next_connection() -
     with pytest.raises(Unauthorized, match=r"ca\.pem") as refused:
         asyncio.run(scene())
     assert refused.value.cause is Cause.SETTINGS
+
+
+def test_a_key_that_the_disk_does_not_give_away_holds_up_nothing_but_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(terms, "READING_S", 0.05)
+    wanted, _ = config.parse('[provider]\nurl = "wss://127.0.0.1:1/"\n')
+    over = threading.Event()
+
+    def key() -> None:
+        over.wait(5)
+
+    async def scene() -> None:
+        async with Terms(wanted, key, Toolbox([]), Memory()).connect():
+            raise AssertionError
+
+    try:
+        with pytest.raises(Unauthorized, match=r"the key: cannot be read within 0\.05 s") as refused:
+            asyncio.run(scene())
+    finally:
+        over.set()
+    assert refused.value.cause is Cause.KEY
+
+
+def test_a_key_is_not_sent_to_the_server_of_another_configuration() -> None:
+    async def scene() -> None:
+        async with running(ServerOptions(script=Script())) as server:
+            told = [Secret("first"), Secret("second")]
+
+            def key() -> Secret:
+                wanted, _ = config.parse(f'[provider]\nkind = "custom"\nurl = "{server.url}"\n')
+                if len(told) == 2:  # a reload takes another server while the key is read
+                    mine.take(wanted, None)
+                return told.pop(0)
+
+            first, _ = config.parse('[provider]\nurl = "wss://127.0.0.1:1/"\n')
+            mine = Terms(first, key, Toolbox([]), Memory())
+            async with mine.connect():
+                assert server.headers[-1]["Authorization"] == "Bearer second"
+
+    asyncio.run(scene())
 
 
 @needs_openssl
