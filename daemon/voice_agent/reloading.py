@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 JUDGING_S = 15.0
 """A disk that does not give a file away in this time is broken."""
 
+MAX_TOLD = 20
+"""Of the problems of a file: another program's may have thousands. `voice-agent check` names them all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sound:
@@ -107,7 +110,7 @@ class Reloader:
         return Sound(config, changed, left, key.secret if key else None, cues, tools)
 
     def _refuse(self, problems: Sequence[str]) -> None:
-        extra = {"file": str(self._file), "count": len(problems), "problems": " | ".join(problems)}
+        extra = {"file": str(self._file), "count": len(problems), "problems": " | ".join(problems[:MAX_TOLD])}
         log.error("the configuration is not taken, and the old one holds", extra=extra)
         counted = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         self._agent.note(f"configuration not taken: {counted} ({problems[0]}), running with the old one")

@@ -261,6 +261,14 @@ def test_every_problem_is_named_and_nothing_is_taken(
     assert "; configuration not taken: 2 problems (log.level" in scene.statuses[-1]
 
 
+def test_of_thousands_of_problems_the_log_gets_some(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scene = reloads(tmp_path, "", "\n".join(f"x{number} = 1" for number in range(1000)))
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert record.__dict__["count"] == 1000
+    assert len(str(record.__dict__["problems"])) < 10_000
+    assert "configuration not taken: 1000 problems (x0" in scene.statuses[-1]
+
+
 NO_SCHEMA = """
 [[tools.command]]
 name = "a"
