@@ -33,7 +33,7 @@ def test_killed(talk: Conversation) -> None:
     until_another(talk.node, process, 20)
     talk.works()
     assert shown(talk.node, "NRestarts") == "1"
-    assert shown(talk.node, "WatchdogUSec") == "30s"  # which the next scene does not wait for
+    assert shown(talk.node, "WatchdogUSec") == "45s"  # which the next scene does not wait for
 
 
 def test_stopped_like_a_program_that_swaps_itself_to_death(talk: Conversation) -> None:

@@ -1,4 +1,4 @@
-"""Makes a Debian 13 with systemd, sound servers and what the daemon needs, and puts today's daemon into it.
+"""Makes a Debian 13 with systemd, sound servers and what the daemon needs, and installs our package in it.
 
 The Debian is kept, as a directory, until the recipe changes. The daemon is a layer over it, in memory, made
 for each run; nodes write into layers of their own.
@@ -8,7 +8,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from inspect import getsource
@@ -20,7 +19,6 @@ from tests.nspawn.layers import in_memory, mounted
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "build" / "nspawn"
-SYSTEMD = ROOT / "systemd"
 PACKAGES = (
     "ca-certificates",
     "dbus",
@@ -47,15 +45,15 @@ UNPACKED = ("libasound2-plugins", "pipewire-alsa")
 """ALSA's ways to the sound servers, of which only the plug-ins are wanted: the one depends on all of ffmpeg,
 the other may not stand beside PulseAudio."""
 USELESS = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
-PROGRAMS = {"systemd-nspawn": "systemd-container", "mmdebstrap": "mmdebstrap", "nsenter": "util-linux"}
-"""And the Debian packages that bring them."""
-INSTALLED = {
-    "sysusers.d/voice-agent.conf": "usr/lib/sysusers.d/voice-agent.conf",
-    "tmpfiles.d/voice-agent.conf": "usr/lib/tmpfiles.d/voice-agent.conf",
-    "rules.d/70-voice-agent.rules": "usr/lib/udev/rules.d/70-voice-agent.rules",
-    "voice-agent.service": "etc/systemd/system/voice-agent.service",
+PROGRAMS = {
+    "systemd-nspawn": "systemd-container",
+    "mmdebstrap": "mmdebstrap",
+    "nsenter": "util-linux",
+    "dh": "debhelper",
+    "dh_python3": "dh-python",
+    "lintian": "lintian",
 }
-"""Where deploy/README.md puts what the folder ``systemd`` holds."""
+"""And the Debian packages that bring them."""
 GIVEN = "VOICE_AGENT_GROUNDS"
 """The environment's variable for grounds that stand already."""
 STEP_S = 600
@@ -71,6 +69,8 @@ class Grounds(NamedTuple):
     debian: Path
     daemon: Path
     """A layer over it."""
+    package: Path
+    """The .deb that is in that layer."""
 
     @property
     def bare(self) -> tuple[Path, ...]:
@@ -105,11 +105,12 @@ def check() -> None:
 def prepared() -> Iterator[Grounds]:
     """The grounds, for as long as nodes stand on them."""
     check()
-    debian, wheels = _debian(), _wheels()
+    debian = _debian()
     with in_memory() as folder:
+        package = make_package(folder / "packages")
         with mounted((debian,), folder) as root:
-            _install(root, wheels)
-        yield Grounds(debian, folder / "upper")
+            _install(root, package)
+        yield Grounds(debian, folder / "upper", package)
 
 
 def _debian() -> Path:
@@ -126,32 +127,21 @@ def _debian() -> Path:
         source = f"deb {mirror()} {SUITE} main"
         packages = f"--include={','.join(PACKAGES)}"
         _run(["mmdebstrap", "--variant=minbase", packages, *options, SUITE, str(half), source])
-        _run(["chroot", str(half), "python3", "-m", "venv", "--system-site-packages", "/opt/voice-agent"])
         half.rename(debian)
     return debian
 
 
-def _wheels() -> Path:
-    """A folder with today's daemon: the rest is Debian's."""
-    folder = KEPT / "wheels"
-    shutil.rmtree(folder, ignore_errors=True)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-qq"]
-    _run([*pip, "wheel", "--no-deps", "--wheel-dir", str(folder), str(ROOT)])
-    return folder
+def make_package(folder: Path) -> Path:
+    """The .deb of today's tree, in this folder; the rest of what it needs is Debian's."""
+    _run([str(ROOT / "scripts/make-deb"), str(folder)])
+    (package,) = folder.glob("*.deb")
+    return package
 
 
-def _install(root: Path, wheels: Path) -> None:
-    """As deploy/README.md says; booting does the rest."""
-    names = [wheel.name for wheel in wheels.iterdir()]
-    for name in names:
-        shutil.copy(wheels / name, root / "root" / name)
-    pip = ["/opt/voice-agent/bin/pip", "install", "-qq", "--no-deps", "--no-index"]
-    _run(["chroot", str(root), *pip, *(f"/root/{name}" for name in names)])
-    for ours, theirs in INSTALLED.items():
-        (root / theirs).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(SYSTEMD / ours, root / theirs)
-    _run(["chroot", str(root), "ln", "-s", "/opt/voice-agent/bin/voice-agent", "/usr/local/bin/"])
-    _run(["chroot", str(root), "systemd-sysusers"])
+def _install(root: Path, package: Path) -> None:
+    """As people do it; nothing starts before the node is booted and told to."""
+    shutil.copy(package, root / "root")
+    _run(["chroot", str(root), "dpkg", "--install", f"/root/{package.name}"])
 
 
 def _run(command: Sequence[str]) -> None:

@@ -3,23 +3,23 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
-from tests.nspawn.image import ROOT, Grounds
+from tests.nspawn.image import Grounds, make_package
 from tests.nspawn.node import Node, booted
 from tests.nspawn.service import CONFIG, KEY, LOCAL, shown, status
 
-BUILD_S = 300
 DEBS = Path("/root/debs")
 """Where nodes find the packages."""
 UNIT = "voice-agent"
 THEIRS = "[log]\nlevel = 'debug'\n"
 """What an operator has changed."""
 EXTRAS = "/opt/voice-agent/extras"
+PRISTINE = "/run/config.toml"
+"""The configuration as it was delivered."""
 PASSING = (
     "/dev",
     "/proc",
@@ -36,15 +36,6 @@ KNOWN = {"/etc/group-", "/etc/gshadow-", "/etc/passwd-", "/etc/shadow-", "/etc/.
 """What the user leaves behind, who keeps his number: files of his may lie anywhere."""
 
 
-def build(folder: Path) -> Path:
-    """The package of this tree, in this folder."""
-    done = subprocess.run(
-        [ROOT / "scripts/make-deb", folder], capture_output=True, text=True, timeout=BUILD_S, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return ROOT / done.stdout.strip()
-
-
 def successor(package: Path, version: str) -> Path:
     """The same, of another version, which brings another configuration."""
     tree = package.parent / version
@@ -59,10 +50,8 @@ def successor(package: Path, version: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not shutil.which("dh") or not shutil.which("lintian"):
-        pytest.skip("no package can be built here: scripts/system-packages deb")
-    return build(tmp_path_factory.mktemp("debs"))
+def package(grounds: Grounds, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copy(grounds.package, tmp_path_factory.mktemp("debs")))
 
 
 @pytest.fixture(scope="module")
@@ -70,23 +59,25 @@ def newer(package: Path) -> Path:
     return successor(package, "9")
 
 
-@contextmanager
-def fresh(grounds: Grounds, folder: Path) -> Iterator[Node]:
-    """A node without the daemon, that sees the packages of this folder."""
-    with booted(grounds.bare, {folder: str(DEBS)}) as node:
+@pytest.fixture(scope="module")
+def machine(grounds: Grounds, package: Path) -> Iterator[Node]:
+    """A node without the daemon, that sees our packages."""
+    with booted(grounds.bare, {package.parent: str(DEBS)}) as node:
         yield node
 
 
 @pytest.fixture
-def bare(grounds: Grounds, package: Path) -> Iterator[Node]:
-    with fresh(grounds, package.parent) as node:
-        yield node
-
-
-@pytest.fixture
-def installed(bare: Node, package: Path) -> Node:
-    install(bare, package)
-    return bare
+def installed(machine: Node, package: Path) -> Node:
+    """As right after the first installation."""
+    if machine.ask("dpkg-query", "--show", "voice-agent").returncode:
+        install(machine, package)
+        machine.run("cp", "-p", CONFIG, PRISTINE)
+    machine.run("systemctl", "disable", "--now", UNIT)
+    if machine.run("dpkg-query", "--show", "--showformat=${Version}", "voice-agent") not in package.name:
+        install(machine, package)
+    machine.run("rm", "-rf", f"{CONFIG}.dpkg-dist", EXTRAS)
+    machine.run("cp", "-p", PRISTINE, CONFIG)
+    return machine
 
 
 def install(node: Node, package: Path) -> str:
@@ -119,7 +110,7 @@ def files(node: Node) -> set[str]:
 
 
 def test_the_same_sources_give_the_same_bytes(package: Path, tmp_path: Path) -> None:
-    assert build(tmp_path).read_bytes() == package.read_bytes()
+    assert make_package(tmp_path).read_bytes() == package.read_bytes()
 
 
 def test_lintian_finds_nothing(package: Path) -> None:
@@ -179,7 +170,14 @@ def test_what_is_stopped_stays_stopped(installed: Node, newer: Path) -> None:
     assert installed.run("systemctl", "is-enabled", UNIT) == "enabled"
 
 
-def test_a_removal_keeps_what_people_have_made_and_a_purge_only_their_keys(bare: Node, package: Path) -> None:
+def test_a_removal_keeps_what_people_have_made_and_a_purge_only_their_keys(
+    grounds: Grounds, package: Path
+) -> None:
+    with booted(grounds.bare, {package.parent: str(DEBS)}) as bare:
+        _remove_and_purge(bare, package)
+
+
+def _remove_and_purge(bare: Node, package: Path) -> None:
     before = files(bare)
     install(bare, package)
     enable(bare)

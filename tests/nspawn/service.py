@@ -11,8 +11,8 @@ ENCRYPTED = "/etc/credstore.encrypted/voice-agent.api-key"
 DROP_INS = "/etc/systemd/system/voice-agent.service.d"
 SEEN = "/run/seen"
 """Where the journal stood when the scene began."""
-AGENT = "/opt/voice-agent/bin/voice-agent"
-PYTHON = "/opt/voice-agent/bin/python"
+AGENT = "/usr/bin/voice-agent"
+PYTHON = "/usr/bin/python3"
 LOCAL = '[provider]\nkind = "custom"\ndialect = "ga"\nurl = "ws://127.0.0.1:8765/v1/realtime"\n'
 """Needs no key."""
 CLOUD = '[provider]\nkind = "openai"\n'
