@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterator
 
 from voice_agent.errors import ToolError, VoiceAgentError
+from voice_agent.supervision import Ended, Hang
 
 PACKAGE = "voice_agent"
 MAX_CHARS = 300
@@ -71,7 +72,8 @@ def _opening(text: str) -> str:
 def _harmless(error: BaseException) -> bool:
     if isinstance(error, ToolError):  # made for the model's ears, it may repeat the arguments
         return False
-    return isinstance(error, OSError | VoiceAgentError | BaseExceptionGroup) or type(error) in ABOUT_CODE
+    known = OSError | VoiceAgentError | BaseExceptionGroup | Ended | Hang
+    return isinstance(error, known) or type(error) in ABOUT_CODE
 
 
 def _tree(error: BaseException) -> list[BaseException]:
