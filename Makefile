@@ -84,6 +84,16 @@ test-page: $(DEVELOPING) ## Look at the status page in a headless Chromium (PICT
 dashboards: $(DEVELOPING) ## Build Grafana's dashboards from their source (deploy/grafana/dashboards)
 	@$(BIN)/python -m deploy.grafana.source
 
+.PHONY: observe
+observe: $(DEVELOPING) ## Watch the daemon (or one in a virtual room) with Prometheus and Alertmanager (TARGET=host:port)
+	@scripts/system-packages observe
+	@$(BIN)/python -m tests.observe $(if $(TARGET),--target $(TARGET)) $(if $(TIMES),--times $(TIMES))
+
+.PHONY: test-rules
+test-rules: $(DEVELOPING) ## Try the alerts: on series of numbers, and on a real daemon that is struck
+	@scripts/system-packages observe || true
+	@$(BIN)/pytest -q tests/observe/checks.py tests/observe/strikes.py
+
 .PHONY: bench
 bench: $(DEVELOPING) ## Measure the daemon against floors (bench-out/bench.json)
 	@$(BIN)/python -m tests.bench
@@ -99,6 +109,11 @@ chaos: $(DEVELOPING) ## Let the daemon meet faults drawn from a seed (N=1000 SEE
 .PHONY: soak
 soak: $(DEVELOPING) ## Let the daemon talk for long; nothing may grow (MINUTES=20; soak-out/soak.json)
 	@$(BIN)/python -m tests.chaos.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+
+.PHONY: fleet-sim
+fleet-sim: $(DEVELOPING) ## See what so many simulated devices cost a real Prometheus (N=1000 MINUTES=3; fleet-out/fleet.json)
+	@scripts/system-packages observe || true
+	@$(BIN)/python -m tests.fleetsim $(if $(N),--devices $(N)) $(if $(MINUTES),--minutes $(MINUTES))
 
 .PHONY: deb
 deb: $(DEVELOPING) ## Build the package for Debian 13 and Raspberry Pi OS (dist/voice-agent_*_all.deb)
@@ -120,7 +135,7 @@ audit: $(SUPPLYING) ## Ask for known holes in what is pinned; a bill of material
 
 .PHONY: clean
 clean: ## Remove what was made, but for .venv
-	@rm -rf build dist demo-out bench-out device-out echo-out chaos-out soak-out fuzz-out .coverage .coverage.* .hypothesis
+	@rm -rf build dist demo-out bench-out device-out echo-out chaos-out soak-out fleet-out fuzz-out .coverage .coverage.* .hypothesis
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find daemon tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -20,6 +20,8 @@ EVERYWHERE = {
     "up": TARGET,
     "ALERTS": {*TARGET, "alertname", "alertstate", "severity"},
     "voice_agent:price_per_second": {"direction", "currency"},  # where the operator gives such prices
+    "node_textfile_mtime_seconds": {*TARGET, "file"},  # the node exporter's, of a file that the daemon writes
+    "voice_agent_process_start_time_seconds": TARGET,  # as the process's own figures are called there
 }
 VARIABLES = {"$__rate_interval": "5m", "$__range_s": "3600", "$__range": "1h", "$window": "5m"}
 

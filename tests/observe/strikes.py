@@ -1,0 +1,116 @@
+"""A real daemon is struck, and somebody is told: by Prometheus and Alertmanager, in shortened time.
+
+``make test-rules`` plays these.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.observe.programs import Missing, program
+from tests.observe.stack import Stack, observing
+from tests.system.harness import Daemon, conversation, until_streaming
+from voice_agent.embedded import Fault, Server
+
+TIMES = 60
+"""An hour is a minute, five minutes are five seconds."""
+OF_THE_MACHINE = {"VoiceAgentLoopLags", "VoiceAgentXruns"}
+"""What may be true of a machine that runs tests."""
+UNREACHABLE = Fault(after="upgrade", do="drop", times=None)
+
+
+def _can() -> bool:
+    try:
+        return bool(program("prometheus") and program("alertmanager"))
+    except Missing:
+        return False
+
+
+pytestmark = [
+    pytest.mark.timeout(150),
+    pytest.mark.skipif(not _can(), reason="no Prometheus here: scripts/system-packages observe"),
+]
+
+
+@asynccontextmanager
+async def watched(
+    directory: Path, *, settings: str = "", faults: tuple[Fault, ...] = ()
+) -> AsyncIterator[tuple[Server, Daemon, Stack]]:
+    quick = f"{settings}\n[reconnect]\nfirst_s = 0.5\ncap_s = 1\n"
+    async with conversation(directory, faults=faults, settings=quick) as (server, voice):
+        await voice.until_logged("metrics are served")
+        (port,) = re.findall(r"metrics are served host=127.0.0.1 port=(\d+)", voice.log)
+        async with observing(directory / "observed", f"127.0.0.1:{port}", times=TIMES) as stack:
+            yield server, voice, stack
+
+
+async def until_seen(stack: Stack, query: str, timeout_s: float = 30.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not await stack.ask(query):
+            await asyncio.sleep(0.2)
+
+
+Scene = Callable[[Path], Coroutine[None, None, None]]
+
+
+def scene(play: Scene) -> Callable[[Path], None]:
+    def test(tmp_path: Path) -> None:
+        asyncio.run(play(tmp_path))
+
+    return test
+
+
+@scene
+async def test_an_outage_is_told_as_a_page_and_a_ticket_and_its_end_as_well(tmp_path: Path) -> None:
+    async with watched(tmp_path) as (server, _voice, stack):
+        await until_streaming(server)
+        await until_seen(stack, "voice_agent:can_converse:bool == 1")
+        await until_seen(stack, "count_over_time(voice_agent:can_converse:bool[1m]) > 20", 60)
+        assert await stack.firing() <= OF_THE_MACHINE
+        server.strike(UNREACHABLE, Fault(after="now", do="drop"))
+        ticket = await stack.hook.until("VoiceAgentNoSession", 60)
+        assert ticket.receiver == "tickets"
+        assert ticket.labels["instance"] == "this"
+        assert ticket.annotations["summary"] == "this has had no session for 10 minutes"
+        page = await stack.hook.until("VoiceAgentAvailabilityBurnsFast", 60)
+        assert page.receiver == "pager"
+        assert "fleet trial" in page.annotations["description"]
+        server.calm()
+        await stack.hook.until("VoiceAgentNoSession", 60, firing=False)
+
+
+@scene
+async def test_a_key_that_is_refused_is_told_as_what_only_people_can_cure(tmp_path: Path) -> None:
+    wrong_key = Fault(after="upgrade", do="refuse", code=401, times=None)
+    async with watched(tmp_path, faults=(wrong_key,)) as (_server, voice, stack):
+        told = await stack.hook.until("VoiceAgentSessionRefused", 60)
+        assert "only people can cure it" in told.annotations["summary"]
+        assert not [each for each in stack.hook.told if each.alert == "VoiceAgentNoSession"]
+        voice.process.kill()
+        await stack.hook.until("VoiceAgentDown", 60)
+
+
+@scene
+async def test_while_a_fleet_fails_its_devices_are_not_told_of_and_others_are(tmp_path: Path) -> None:
+    async with observing(tmp_path, "127.0.0.1:9", times=TIMES) as stack:
+        fleet = {"alertname": "VoiceAgentFleetCannotConverse", "fleet": "homes", "severity": "critical"}
+        await stack.post([{"labels": fleet}])
+        await stack.hook.until("VoiceAgentFleetCannotConverse", 30)
+        devices = [
+            {
+                "alertname": "VoiceAgentNoSession",
+                "fleet": fleet,
+                "site": "oslo",
+                "instance": f"{fleet}-{each}",
+            }
+            for fleet, each in (("homes", 1), ("homes", 2), ("hotels", 1))
+        ]
+        await stack.post([{"labels": {**each, "severity": "warning"}} for each in devices])
+        told = await stack.hook.until("VoiceAgentNoSession", 30)
+        assert told.labels["instance"] == "hotels-1"
+        names = [each.labels.get("instance") for each in stack.hook.told]
+        assert not {"homes-1", "homes-2"} & {*names}
