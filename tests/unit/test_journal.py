@@ -137,6 +137,12 @@ def test_an_endless_line_is_cut(rig: Rig) -> None:
     assert len(entry["MESSAGE"]) == MAX_VALUE_BYTES
 
 
+def test_what_is_cut_ends_with_a_whole_character(rig: Rig) -> None:
+    for before in ("", "x"):
+        rig.log.info("%s", before + "я" * MAX_VALUE_BYTES)
+    assert [entry["MESSAGE"][-1] for entry in rig.entries()] == ["я", "я"]
+
+
 def test_what_the_journal_does_not_take_goes_to_its_stream(rig: Rig) -> None:
     rig.leave()
     rig.log.warning("nobody there", extra={"cause": "x"})

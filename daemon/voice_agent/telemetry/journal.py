@@ -46,7 +46,9 @@ def _field(name: bytes, value: bytes) -> bytes:
 
 
 def _bounded(value: str) -> bytes:
-    return value.encode(errors="backslashreplace")[:MAX_VALUE_BYTES]
+    """At most so long, and whole characters: what is no UTF-8 the journal shows as a number of bytes."""
+    cut = value.encode(errors="backslashreplace")[:MAX_VALUE_BYTES]
+    return cut.decode(errors="ignore").encode()
 
 
 class JournalHandler(logging.Handler):

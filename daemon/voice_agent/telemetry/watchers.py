@@ -17,8 +17,8 @@ EVENTS = "/events"
 MAX_WATCHERS = 4
 EVERY_S = 1.0
 SLOW_S = 10.0
-"""Who has taken nothing for so long has gone: a telephone that left the network says nothing. The system takes
-for those who are there and do not read until its buffers are full: some 40 reports, on a Unix socket 70."""
+"""Who has taken nothing for so long has gone: a telephone that left the network says nothing. For whoever is
+there and does not read, the system takes some 40 reports (on a Unix socket 70) until its buffers are full."""
 EARLY_S = 0.002
 """Timers are late, but by the clock's last digit they may be early."""
 
