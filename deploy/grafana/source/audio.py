@@ -4,7 +4,15 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.grafana.source import limits
 from deploy.grafana.source.board import Board
-from deploy.grafana.source.panels import Panel, Query, bars, figure, lines
+from deploy.grafana.source.panels import (
+    LOUDSPEAKERS_ABSENT,
+    MICROPHONES_ABSENT,
+    Panel,
+    Query,
+    bars,
+    figure,
+    lines,
+)
 
 DIRECTIONS = {"input": "blue", "output": "purple"}
 GUARDED = {"suspicions": "yellow", "confirmed": "green", "false alarms": "red"}
@@ -35,17 +43,14 @@ def _at_a_glance() -> list[Panel]:
             "Microphones absent",
             "Not open, and nobody muted them. Good: none. A plug, a hub, power; doctor on the device says"
             " more.",
-            Query(
-                '(count(voice_agent_device_open{HERE, direction="input"} == 0 unless ignoring (direction)'
-                " voice_agent_microphone_muted == 1) or vector(0))"
-            ),
+            Query(MICROPHONES_ABSENT),
             unit="none",
             limits=limits.ABSENT,
         ),
         figure(
             "Loudspeakers absent",
             "Not open: nobody hears an answer, a timer or an excuse there. Good: none.",
-            Query('sum(voice_agent_device_open{HERE, direction="output"} == bool 0)'),
+            Query(LOUDSPEAKERS_ABSENT),
             unit="none",
             limits=limits.ABSENT,
         ),
@@ -104,8 +109,8 @@ def _devices() -> list[Panel]:
         ),
         lines(
             "Since the device last called back",
-            "The oldest callback. Good: below 0.1 s. A device that hangs grows from here until it is opened"
-            " anew; after that it is absent.",
+            "The oldest callback. Good: below 0.1 s. It grows while a device hangs or is gone, or is closed"
+            " because somebody muted it, until it is back.",
             Query("max by (direction) (voice_agent_device_callback_age_seconds{HERE})", "{{direction}}"),
             unit="s",
             width=6,
@@ -121,7 +126,7 @@ def _devices() -> list[Panel]:
             ),
             unit="none",
             width=6,
-            style="bars",
+            style="area",
             stacked=True,
             colours=DIRECTIONS,
         ),
@@ -136,7 +141,7 @@ def _devices() -> list[Panel]:
             ),
             unit="none",
             width=6,
-            style="bars",
+            style="area",
             stacked=True,
         ),
     ]
@@ -193,7 +198,7 @@ def _said() -> list[Panel]:
             Query("sum(rate(voice_agent_playout_gaps_total{HERE}[$window])) * 60", "gaps"),
             unit="none",
             width=8,
-            style="bars",
+            style="area",
             colours={"gaps": "orange"},
         ),
         bars(
@@ -225,12 +230,14 @@ def _echo() -> list[Panel]:
         ),
         lines(
             "How much softer the echo is made",
-            "Echo return loss enhancement of each canceller, which is known only lately after sound was"
+            "Echo return loss enhancement of the cancellers, which is known only lately after sound was"
             " played. Good: 15 dB and more; below 6 dB move the microphone away from the loudspeaker or turn"
             " it down.",
-            Query("voice_agent_echo_erle_decibels{HERE}", "{{instance}}"),
+            Query("quantile(0.5, voice_agent_echo_erle_decibels{HERE})", "half"),
+            Query("min(voice_agent_echo_erle_decibels{HERE})", "worst"),
             unit="dB",
             width=6,
+            colours={"half": "blue", "worst": "orange"},
             least=None,
         ),
         lines(

@@ -1,5 +1,6 @@
 """What is used, by whom, and what it costs."""
 
+from grafana_foundation_sdk.models.common import BigValueTextMode
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.grafana.source import limits
@@ -35,6 +36,7 @@ def _at_a_glance() -> list[Panel]:
             "Money",
             "Of the time that is shown, in the currency of the prices; absent without prices.",
             Query(f"sum by (currency) ({MONEY}) * $__range_s", "{{currency}}", now=True),
+            text=BigValueTextMode.VALUE_AND_NAME,
             unit="short",
             decimals=2,
             empty="no prices",
@@ -48,6 +50,7 @@ def _at_a_glance() -> list[Panel]:
                 "{{currency}}",
                 now=True,
             ),
+            text=BigValueTextMode.VALUE_AND_NAME,
             unit="short",
             decimals=4,
             empty="no prices",
@@ -108,12 +111,12 @@ def _spent() -> list[Panel]:
             width=9,
         ),
         lines(
-            "Seconds of sound an hour",
+            "Minutes of sound an hour",
             "Sent to the server, and received from it: what providers that charge by time put on the bill."
             " sent far above what people say: silence goes up; see the voice gate.",
-            Query("sum(rate(voice_agent_capture_sent_seconds_total{HERE}[$window])) * 3600", "sent"),
-            Query("sum(rate(voice_agent_playout_received_seconds_total{HERE}[$window])) * 3600", "received"),
-            unit="s",
+            Query("sum(rate(voice_agent_capture_sent_seconds_total{HERE}[$window])) * 60", "sent"),
+            Query("sum(rate(voice_agent_playout_received_seconds_total{HERE}[$window])) * 60", "received"),
+            unit="none",
             width=8,
             colours={"sent": "blue", "received": "purple"},
         ),

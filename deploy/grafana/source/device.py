@@ -1,5 +1,6 @@
 """How is this one device, and what has happened to it?"""
 
+from grafana_foundation_sdk.models.common import BigValueTextMode
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.grafana.source import limits
@@ -105,7 +106,7 @@ def _now() -> list[Panel]:
             "What runs there.",
             Query("voice_agent_build_info{HERE}", "{{version}}", now=True),
             unit="none",
-            names=True,
+            text=BigValueTextMode.NAME,
             width=3,
         ),
     ]
@@ -142,14 +143,11 @@ def _conversation() -> list[Panel]:
         ),
         lines(
             "Helped on",
-            "Times an hour that something which the protocol promises did not come, and what was done. Good:"
-            " none; more than five in an hour fire an alert.",
-            Query(
-                "sum by (kind, remedy) (rate(voice_agent_turns_stuck_total{HERE}[$window])) * 3600",
-                "{{kind}}: {{remedy}}",
-            ),
+            "Times an hour that something which the protocol promises did not come, and the daemon did"
+            " without. Good: none; more than five in an hour fire an alert.",
+            Query("sum by (kind) (rate(voice_agent_turns_stuck_total{HERE}[$window])) * 3600", "{{kind}}"),
             unit="none",
-            style="bars",
+            style="area",
             stacked=True,
             width=8,
             most=1,
@@ -188,7 +186,7 @@ def _session() -> list[Panel]:
                 "rate(voice_agent_connection_failures_total{HERE}[$window]) * 3600 > 0", "failed: {{cause}}"
             ),
             unit="none",
-            style="bars",
+            style="area",
             stacked=True,
             width=6,
         ),
@@ -241,7 +239,7 @@ def _sound() -> list[Panel]:
             Query("sum(rate(voice_agent_device_restarts_total{HERE}[$window])) * 3600", "restarts"),
             unit="none",
             width=6,
-            style="bars",
+            style="area",
             stacked=True,
             colours={"gaps": "orange", "xruns": "yellow", "restarts": "red"},
         ),
@@ -268,7 +266,7 @@ def _parts() -> list[Panel]:
                 "sum by (outcome) (rate(voice_agent_tool_calls_total{HERE}[$window])) * 3600", "{{outcome}}"
             ),
             unit="none",
-            style="bars",
+            style="area",
             stacked=True,
             width=8,
             colours={

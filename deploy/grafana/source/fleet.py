@@ -4,7 +4,18 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.grafana.source import limits
 from deploy.grafana.source.board import JOB, Board
-from deploy.grafana.source.panels import STATES, Column, Panel, Query, bars, figure, lines, rows
+from deploy.grafana.source.panels import (
+    LOUDSPEAKERS_ABSENT,
+    MICROPHONES_ABSENT,
+    STATES,
+    Column,
+    Panel,
+    Query,
+    bars,
+    figure,
+    lines,
+    rows,
+)
 
 DEVICE_BOARD = "/d/voice-agent-device?${datasource:queryparam}&${fleet:queryparam}&${site:queryparam}"
 SILENT = (
@@ -73,8 +84,8 @@ def _well() -> list[Panel]:
             "How much of the unavailability that the promise allows in 30 days (0.5 %) is left. Below zero"
             " the promise is broken; below a half, put changes off and repair what burns it.",
             Query(
-                "1 - sum(sum_over_time(voice_agent_fleet:cannot_converse:count{HERE}[30d]))"
-                " / sum(sum_over_time(voice_agent_fleet:meant_to_converse:count{HERE}[30d])) / 0.005",
+                "clamp_min(1 - sum(sum_over_time(voice_agent_fleet:cannot_converse:count{HERE}[30d]))"
+                " / sum(sum_over_time(voice_agent_fleet:meant_to_converse:count{HERE}[30d])) / 0.005, -1)",
                 now=True,
             ),
             unit="percentunit",
@@ -152,15 +163,15 @@ def _devices() -> Panel:
                 "instance",
                 link=("Open this device", f"{DEVICE_BOARD}&var-instance=${{__value.raw}}"),
             ),
-            Column("Site", "site"),
-            Column("State", "state", colours=STATES),
-            Column("Can converse", "B", unit="percentunit", limits=limits.REACH, decimals=1),
-            Column("Wait, 95 %", "C", unit="s", limits=limits.DEVICE_WAIT_S, decimals=2),
-            Column("Failed", "D", unit="percentunit", limits=limits.FAILED, decimals=0),
-            Column("Torn", "E", unit="percentunit", limits=limits.GAPS, decimals=1),
-            Column("Lost/h", "F", unit="none", limits=limits.RECONNECTS, decimals=1),
-            Column("Parts down", "G", unit="none", limits=limits.ABSENT, decimals=0),
-            Column("Version", "version"),
+            Column("Site", "site", width=105),
+            Column("State", "state", colours=STATES, width=90),
+            Column("Can converse", "B", unit="percentunit", limits=limits.REACH, decimals=1, width=110),
+            Column("Wait, 95 %", "C", unit="s", limits=limits.DEVICE_WAIT_S, decimals=2, width=95),
+            Column("Failed", "D", unit="percentunit", limits=limits.FAILED, decimals=0, width=75),
+            Column("Torn", "E", unit="percentunit", limits=limits.GAPS, decimals=1, width=75),
+            Column("Lost/h", "F", unit="none", limits=limits.RECONNECTS, decimals=1, width=75),
+            Column("Parts down", "G", unit="none", limits=limits.ABSENT, decimals=0, width=95),
+            Column("Version", "version", width=90),
         ],
         by="instance",
         sort="Can converse",
@@ -214,7 +225,7 @@ def _causes() -> list[Panel]:
             " provider or a network.",
             Query("sum by (cause) (voice_agent_fleet:reconnects:rate{HERE}) * 3600 > 0", "{{cause}}"),
             unit="none",
-            style="bars",
+            style="area",
             stacked=True,
         ),
         lines(
@@ -225,7 +236,7 @@ def _causes() -> list[Panel]:
                 "sum by (cause) (voice_agent_fleet:connection_failures:rate{HERE}) * 3600 > 0", "{{cause}}"
             ),
             unit="none",
-            style="bars",
+            style="area",
             stacked=True,
             width=8,
         ),
@@ -236,15 +247,16 @@ def _causes() -> list[Panel]:
             " to nothing.",
             Query("sum by (status) (voice_agent_fleet:answers_failed:rate15m{HERE}) * 3600", "{{status}}"),
             unit="none",
-            style="bars",
+            style="area",
             stacked=True,
             width=8,
         ),
         lines(
             "Sound devices that are absent",
-            "Devices whose microphone (input) or loudspeaker (output) is not open. Good: none. A plug, a"
+            "Devices whose microphone or loudspeaker is not open, muted ones left out. Good: none. A plug, a"
             " hub, or too little power; the daemon looks for it again every few seconds.",
-            Query("sum by (direction) (voice_agent_device_open{HERE} == bool 0)", "{{direction}}"),
+            Query(MICROPHONES_ABSENT, "microphones"),
+            Query(LOUDSPEAKERS_ABSENT, "loudspeakers"),
             unit="none",
             width=8,
             most=1,

@@ -184,11 +184,13 @@ def _before() -> list[Panel]:
         ),
         lines(
             "Round trip to the server",
-            "Of the last ping of each device: the network's part of the wait, twice. Absent where a server"
-            " answers none.",
-            Query("voice_agent_heartbeat_rtt_seconds{HERE}", "{{instance}}"),
+            "Of the last ping of each device, among the devices: what the network adds to every wait. Absent"
+            " where a server answers none.",
+            Query("quantile(0.95, voice_agent_heartbeat_rtt_seconds{HERE})", "95 %"),
+            Query("quantile(0.5, voice_agent_heartbeat_rtt_seconds{HERE})", "half"),
             unit="s",
             width=8,
+            colours={"95 %": "orange", "half": "blue"},
         ),
     ]
 
@@ -207,10 +209,13 @@ def _after() -> list[Panel]:
         ),
         lines(
             "From being given to the device to being heard",
-            "What each sound system says that it buffers; it is part of every wait. Good: below 50 ms.",
-            Query("voice_agent_playout_latency_seconds{HERE}", "{{instance}}"),
+            "What the sound systems of the devices say that they buffer; it is part of every wait. Good:"
+            " below 50 ms.",
+            Query("max(voice_agent_playout_latency_seconds{HERE})", "worst"),
+            Query("quantile(0.5, voice_agent_playout_latency_seconds{HERE})", "half"),
             unit="s",
             width=8,
+            colours={"worst": "orange", "half": "blue"},
         ),
         lines(
             "From a barge-in to silence, 95 %",

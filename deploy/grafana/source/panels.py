@@ -13,6 +13,7 @@ from grafana_foundation_sdk.builders.dashboard import FieldColor
 from grafana_foundation_sdk.models.common import (
     BarGaugeDisplayMode,
     BarGaugeNamePlacement,
+    BarGaugeSizing,
     BarGaugeValueMode,
     BigValueColorMode,
     BigValueGraphMode,
@@ -42,7 +43,7 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from deploy.grafana.source.limits import BAD, GOOD, NEUTRAL, Limits, plain
 
 Panel: TypeAlias = stat.Panel | timeseries.Panel | table.Panel | bargauge.Panel
-Style = Literal["line", "area", "bars"]
+Style = Literal["line", "area"]
 
 STATES = {
     "live": GOOD,
@@ -54,6 +55,11 @@ STATES = {
     "gone": "dark-red",
 }
 """Of a session, and the device whose metrics nobody can fetch: in which colours they are shown everywhere."""
+MICROPHONES_ABSENT = (
+    '(count(voice_agent_device_open{HERE, direction="input"} == 0'
+    " unless ignoring (direction) voice_agent_microphone_muted == 1) or vector(0))"
+)
+LOUDSPEAKERS_ABSENT = 'sum(voice_agent_device_open{HERE, direction="output"} == bool 0)'
 STAGES = {"model": "blue", "hold": "yellow", "own": "green", "device": "purple"}
 
 
@@ -83,12 +89,12 @@ def figure(
     width: int = 4,
     height: int = 4,
     decimals: int | None = None,
-    names: bool = False,
+    text: BigValueTextMode = BigValueTextMode.VALUE,
     words: Mapping[str, tuple[str, str]] | None = None,
     fill: bool = False,
     empty: str = "-",
 ) -> stat.Panel:
-    """One number that is read from afar. ``names``: its label instead; ``words``: text and colour."""
+    """One number that is read from afar. ``words``: what stands for a value, and its colour."""
     panel = stat.Panel().title(title).description(says).unit(unit).span(width).height(height)
     panel.with_target(query.build("A")).no_value(empty)
     panel.thresholds(limits.steps() if limits else plain())
@@ -96,7 +102,7 @@ def figure(
     panel.color_mode(BigValueColorMode.BACKGROUND_SOLID if fill else BigValueColorMode.VALUE)
     panel.graph_mode(BigValueGraphMode.NONE if query.now else BigValueGraphMode.AREA)
     panel.justify_mode(BigValueJustifyMode.CENTER)
-    panel.text_mode(BigValueTextMode.NAME if names else BigValueTextMode.VALUE)
+    panel.text_mode(text)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
     if words:
         panel.mappings([_mapping(words)])
@@ -159,6 +165,8 @@ def bars(
     panel.thresholds(limits.steps() if limits else plain(NEUTRAL))
     panel.color_scheme(FieldColor().mode(FieldColorModeId.THRESHOLDS))
     panel.display_mode(BarGaugeDisplayMode.BASIC).orientation(VizOrientation.HORIZONTAL)
+    panel.sizing(BarGaugeSizing.MANUAL).min_viz_height(16).max_viz_height(28)
+    panel.text(common.VizTextDisplayOptions().title_size(13).value_size(14))
     panel.value_mode(BarGaugeValueMode.TEXT).name_placement(BarGaugeNamePlacement.LEFT).show_unfilled(True)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
     if most is not None:
@@ -254,10 +262,9 @@ def _properties(column: Column) -> list[DynamicConfigValue]:
 
 
 def _drawn(panel: timeseries.Panel, style: Style, *, stacked: bool) -> None:
-    kind = GraphDrawStyle.BARS if style == "bars" else GraphDrawStyle.LINE
-    panel.draw_style(kind).line_interpolation(LineInterpolation.LINEAR).show_points(VisibilityMode.NEVER)
-    panel.line_width(1 if style == "bars" or stacked else 2)
-    panel.fill_opacity({"line": 6, "area": 55, "bars": 75}[style]).axis_border_show(False)
+    panel.draw_style(GraphDrawStyle.LINE).line_interpolation(LineInterpolation.LINEAR)
+    panel.show_points(VisibilityMode.NEVER).axis_border_show(False)
+    panel.line_width(1 if stacked else 2).fill_opacity({"line": 4, "area": 50}[style])
     if stacked:
         panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL).group("A"))
     else:
