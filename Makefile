@@ -18,6 +18,7 @@ BIN := $(VENV)/bin
 RUNNING := $(VENV)/.installed-$(EXTRA)
 DEVELOPING := $(VENV)/.installed-dev
 SUPPLYING := $(VENV)/.installed-supply
+CONTROLLING := .venv-ansible/.installed
 SETUP_SOURCES := pyproject.toml scripts/system-packages scripts/make-venv
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 export PIP_ROOT_USER_ACTION := ignore
@@ -75,6 +76,11 @@ test-system: $(DEVELOPING) ## Talk to the service on booted Debian 13s, and stri
 	@[ "$$(id -u)" != 0 ] || { scripts/system-packages node && scripts/system-packages deb; } || true
 	@$(BIN)/python -m tests.nspawn
 
+.PHONY: test-fleet
+test-fleet: $(DEVELOPING) $(CONTROLLING) ## Install, update and break a fleet of booted Debians by Ansible (as root, 15 minutes)
+	@[ "$$(id -u)" != 0 ] || { scripts/system-packages node && scripts/system-packages deb && scripts/system-packages fleet; } || true
+	@$(BIN)/python -m tests.fleet
+
 .PHONY: test-page
 test-page: $(DEVELOPING) ## Look at the status page in a headless Chromium (PICTURES=docs renews its pictures)
 	@[ "$$(id -u)" != 0 ] || scripts/system-packages page
@@ -93,6 +99,11 @@ observe: $(DEVELOPING) ## Watch the daemon (or one in a virtual room) with Prome
 test-rules: $(DEVELOPING) ## Try the alerts: on series of numbers, and on a real daemon that is struck
 	@scripts/system-packages observe || true
 	@$(BIN)/pytest -q tests/observe/checks.py tests/observe/strikes.py
+
+.PHONY: dashboards-shot
+dashboards-shot: $(DEVELOPING) ## Watch real daemons with a real Prometheus, and draw the dashboards (docs/dashboards)
+	@[ "$$(id -u)" != 0 ] || { scripts/system-packages observe && scripts/system-packages page; } || true
+	@$(BIN)/python -m tests.grafana --pictures docs/dashboards $(if $(AGAIN),--again)
 
 .PHONY: bench
 bench: $(DEVELOPING) ## Measure the daemon against floors (bench-out/bench.json)
@@ -158,4 +169,9 @@ $(DEVELOPING): $(SETUP_SOURCES)
 $(SUPPLYING): pyproject.toml scripts/make-venv
 	@scripts/make-venv $(VENV)
 	@$(PIP) install --group supply
+	@touch $@
+
+$(CONTROLLING): deploy/ansible/requirements.txt scripts/make-venv
+	@scripts/make-venv $(@D)
+	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check -r deploy/ansible/requirements.txt
 	@touch $@
