@@ -161,9 +161,7 @@ def test_pages_name_commands_that_there_are(capsys: pytest.CaptureFixture[str]) 
         main(["--help"])
     commands = set(re.findall(r"^    ([a-z-]+)", capsys.readouterr().out, re.MULTILINE))
     text = "".join(path.read_text() for path in PAGES.glob("*.md"))
-    assert (
-        set(re.findall(r"voice-agent ([a-z][a-z-]*)(?: --[a-z]+[^`\n]*)?`", text)) <= commands
-    )
+    assert set(re.findall(r"voice-agent ([a-z][a-z-]*)(?: --[a-z]+[^`\n]*)?`", text)) <= commands
 
 
 def test_inhibitions_and_routes_speak_of_alerts_that_there_are() -> None:
