@@ -1,6 +1,6 @@
 """``python -m tests.fleetsim``: so many simulated devices on one real Prometheus, and what they cost.
 
-Films a few real daemons first (a minute), then plays their pages as those of many devices, with restarts,
+Films a few real daemons first, then plays their pages as those of many devices, with restarts,
 outages and an update. Ends well, in a word, where there is no Prometheus.
 """
 
@@ -25,7 +25,7 @@ from tests.fleetsim.traffic import measured
 from tests.observe.programs import Missing
 from voice_agent.errors import LabUnavailable
 
-FILM_S = 60.0
+FILM_S = 45.0
 PACKED = 5
 """Devices whose two hours are packed into a block: a million samples."""
 

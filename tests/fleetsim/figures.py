@@ -52,11 +52,14 @@ class Rules:
     evaluation_ms: float
     slowest_group_ms: float
     failures: int
+    missed: int
+    """Evaluations that were due before the last one had ended."""
     device_series: int
     """Recorded for single devices ..."""
     fleet_series: int
     """... and for sites and fleets."""
-    alerts_firing: int
+    alerts: dict[str, int]
+    """Of those that fire, how many by name."""
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,7 @@ class Run:
         def of(name: str) -> list[float]:
             return [value for series, value in own.items() if series.startswith(name + "{")]
 
+        firing = await self._main.query('count by (alertname) (ALERTS{alertstate="firing"})')
         return Rules(
             groups=len(of("prometheus_rule_group_last_duration_seconds")),
             rules=round(sum(of("prometheus_rule_group_rules"))),
@@ -164,10 +165,11 @@ class Run:
             slowest_group_ms=round(
                 max(of("prometheus_rule_group_last_duration_seconds"), default=0) * 1000, 1
             ),
+            missed=round(sum(of("prometheus_rule_group_iterations_missed_total"))),
             failures=round(sum(of("prometheus_rule_evaluation_failures_total"))),
             device_series=round(await self._main.number('count({__name__=~"voice_agent:.*"})')),
             fleet_series=round(await self._main.number('count({__name__=~"voice_agent_fleet:.*"})')),
-            alerts_firing=round(await self._main.number('count(ALERTS{alertstate="firing"})')),
+            alerts={each.labels["alertname"]: round(each.values[0]) for each in firing},
         )
 
     async def _agent_figures(self, took_s: float) -> Agent:

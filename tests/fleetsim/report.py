@@ -61,7 +61,10 @@ class Report:
                 "block",
                 f"{self.block.sample_bytes} bytes a sample" if self.block else "not packed: no promtool",
             ),
-            ("rules", f"{rules.rules} in {rules.groups} groups, {rules.failures} failures"),
+            (
+                "rules",
+                f"{rules.rules} in {rules.groups} groups; {rules.failures} failed, {rules.missed} late",
+            ),
             (
                 "recorded",
                 f"{rules.device_series} series of devices, {rules.fleet_series} of sites and fleets",
@@ -69,7 +72,11 @@ class Report:
             ("once all", f"{rules.evaluation_ms:.0f} ms, the slowest group {rules.slowest_group_ms:.0f} ms"),
             ("queries", f"{queries} ms"),
             ("reached", f"{scrapes.targets_up} at the end; {scrapes.targets_were_down} were away once"),
-            ("lived", f"{scrapes.restarts} restarts, {scrapes.turns} turns, {rules.alerts_firing} alerts"),
+            ("lived", f"{scrapes.restarts} restarts, {scrapes.turns} turns"),
+            (
+                "alerts",
+                ", ".join(f"{count} {name}" for name, count in sorted(rules.alerts.items())) or "none",
+            ),
         )
 
     def _device(self) -> str:

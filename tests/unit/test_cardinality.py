@@ -4,9 +4,11 @@
 """
 
 import asyncio
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -20,6 +22,10 @@ from voice_agent.errors import Cause
 from voice_agent.telemetry.counters import MAX_LABELS
 from voice_agent.telemetry.metrics import Exposition
 from voice_agent.telemetry.snapshot import STATES, Device, Echo, Link, Snapshot, ToolServer
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "docs" / "scale.md"
+RULES = ROOT / "deploy" / "prometheus" / "rules"
 
 AT_START = 375
 """Series of a daemon that has done nothing yet, but for two of each component."""
@@ -125,3 +131,25 @@ def test_a_tool_costs_little_until_it_is_called() -> None:
     after = samples(ToolAnswered(1, "get_time", outcome="ok", seconds=0.1))
     called = [sample for sample in after if sample.labels.get("tool") == "get_time"]
     assert (len(before), len(called)) == (A_TOOL, A_CALLED_TOOL)
+
+
+def test_what_the_document_drops_is_asked_for_by_no_rule() -> None:
+    document = DOCUMENT.read_text()
+    (dropped,) = re.findall(r"regex: (\S+)\n\s+action: drop", document)
+    (claimed,) = re.findall(r"^(\d+) series of a device", document, re.MULTILINE)
+    rules = "".join(path.read_text() for path in RULES.glob("*.yml"))
+    asked = set(re.findall(r"\b(?:voice_agent|process)_\w+", rules))
+    assert len(asked) > 30
+    assert {name for name in asked if re.fullmatch(dropped, name)} == set()
+    gone = [each for each in samples(called(), filled=True) if re.fullmatch(dropped, each.name)]
+    assert abs(len(gone) - int(claimed)) < 5
+
+
+def test_the_document_tells_what_is_tested() -> None:
+    document = DOCUMENT.read_text()
+    assert f"{EVER} at most" in document
+    assert f"a tool of yours | {A_TOOL}, and {A_CALLED_TOOL} once" in document
+
+
+def called() -> Fact:
+    return ToolAnswered(1, "get_weather", outcome="ok", seconds=0.1)

@@ -138,8 +138,8 @@ def test_a_quantile_is_a_value_that_was_seen() -> None:
 
 def test_a_fleet_ten_times_as_large_needs_ten_times_as_much_and_one_empty_prometheus() -> None:
     cost = Cost(
-        memory_bytes=1100 * 1024,
-        empty_bytes=100 * 1024,
+        memory_bytes=1100 * 2**20,
+        empty_bytes=100 * 2**20,
         series=1000,
         samples_s=100.0,
         cpu_cores=0.001,
@@ -147,7 +147,7 @@ def test_a_fleet_ten_times_as_large_needs_ten_times_as_much_and_one_empty_promet
         sample_wal_bytes=0.0,
         waited=0.0,
     )
-    rules = Rules(1, 1, 0.0, 0.0, 0, device_series=10, fleet_series=20, alerts_firing=0)
+    rules = Rules(1, 1, 0.0, 0.0, 0, 0, device_series=10, fleet_series=20, alerts={})
     agent = Agent(30.0, 0, 0.0, scrape_bytes=3000, answer_bytes=0, series=85, stored_bytes=0)
     scrapes = Scrapes(85.0, 90, 0.0, 0.0, 10, 0, 0, 0)
     found = needs(Figures(10, 1.0, 15, 0, cost, scrapes, rules, agent, [], []), 1.0)
@@ -155,5 +155,5 @@ def test_a_fleet_ten_times_as_large_needs_ten_times_as_much_and_one_empty_promet
     assert (small.series, large.series) == (1000, 10_000)
     assert small.samples_s == pytest.approx(10 * (90 / 30 + 3 / 60), abs=0.1)
     assert large.samples_s == pytest.approx(10 * small.samples_s)
-    assert large.memory_gib == round((100 * 1024 + 10_000 * 1024 * HEADROOM) / 2**30, 2)
+    assert large.memory_gib == round((100 + 10_000 * HEADROOM) / 1024, 2)
     assert large.network_kbit == 80.0
