@@ -139,7 +139,6 @@ def _conversation() -> list[Panel]:
             stacked=True,
             colours=STAGES,
             width=8,
-            decimals=2,
         ),
         lines(
             "Helped on",
@@ -288,9 +287,9 @@ def _parts() -> list[Panel]:
             ],
             [
                 Column("Tool", "tool"),
-                Column("Calls", "A", unit="none", decimals=0),
-                Column("Failed", "B", unit="percentunit", limits=limits.TOOL_FAILED, decimals=0),
-                Column("Took, 95 %", "C", unit="s", decimals=2),
+                Column("Calls", "A", unit="none", decimals=0, width=70),
+                Column("Failed", "B", unit="percentunit", limits=limits.TOOL_FAILED, decimals=0, width=80),
+                Column("Took, 95 %", "C", unit="s", width=110),
             ],
             by="tool",
             sort="Calls",
@@ -307,8 +306,8 @@ def _parts() -> list[Panel]:
             ],
             [
                 Column("Part", "component"),
-                Column("Works", "A", words={"1": ("yes", "green"), "0": ("down", "red")}),
-                Column("Troubles", "B", unit="none", limits=limits.RECONNECTS, decimals=0),
+                Column("Works", "A", words={"1": ("yes", "green"), "0": ("down", "red")}, width=80),
+                Column("Troubles", "B", unit="none", limits=limits.RECONNECTS, decimals=0, width=90),
             ],
             by="component",
             sort="Troubles",

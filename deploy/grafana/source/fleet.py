@@ -176,7 +176,7 @@ def _devices() -> Panel:
         by="instance",
         sort="Can converse",
         descending=False,
-        width=17,
+        width=16,
         height=9,
     )
 
@@ -199,7 +199,7 @@ def _alerts() -> Panel:
         ],
         by="alertname",
         sort="How many",
-        width=7,
+        width=8,
         height=9,
     )
 
@@ -308,7 +308,7 @@ def _service() -> list[Panel]:
             ),
             unit="percentunit",
             limits=limits.REACH,
-            width=5,
+            width=6,
             most=1,
             decimals=0,
         ),
@@ -319,7 +319,7 @@ def _service() -> list[Panel]:
             unit="none",
             style="area",
             stacked=True,
-            width=5,
+            width=4,
             decimals=0,
         ),
     ]

@@ -44,7 +44,6 @@ def _at_a_glance() -> list[Panel]:
             unit="s",
             limits=limits.WAIT_S,
             width=5,
-            decimals=2,
         ),
         figure(
             "95 of 100 wait less than",
@@ -53,7 +52,6 @@ def _at_a_glance() -> list[Panel]:
             unit="s",
             limits=limits.WAIT_S,
             width=5,
-            decimals=2,
         ),
         figure(
             "Later than 1.5 s",
@@ -105,7 +103,6 @@ def _anatomy() -> list[Panel]:
             stacked=True,
             colours=STAGES,
             height=9,
-            decimals=2,
         ),
         lines(
             "The wait, and its promise",

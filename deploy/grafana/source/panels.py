@@ -126,7 +126,7 @@ def lines(
     least: float | None = 0,
     decimals: int | None = None,
 ) -> timeseries.Panel:
-    """How something went. ``limits``: drawn as dashed lines; ``most``: the axis reaches so far at least."""
+    """How something went. ``limits``: drawn as dashed lines; ``most``: how far the axis reaches at least."""
     panel = timeseries.Panel().title(title).description(says).unit(unit).span(width).height(height)
     for ref, query in zip("ABCDEFGH", queries, strict=False):
         panel.with_target(query.build(ref))
@@ -138,8 +138,8 @@ def lines(
         panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
     if least is not None:
         panel.min(least)
-    if most is not None:
-        panel.axis_soft_max(most)
+    if most is not None or unit == "none":
+        panel.axis_soft_max(most or 1)
     if decimals is not None:
         panel.decimals(decimals)
     for name, colour in (colours or {}).items():
