@@ -98,7 +98,12 @@ observe: $(DEVELOPING) ## Watch the daemon (or one in a virtual room) with Prome
 .PHONY: test-rules
 test-rules: $(DEVELOPING) ## Try the alerts: on series of numbers, and on a real daemon that is struck
 	@scripts/system-packages observe || true
-	@$(BIN)/pytest -q tests/observe/checks.py tests/observe/strikes.py
+	@mkdir -p build
+	@$(BIN)/pytest -q tests/observe/checks.py >build/checks.log 2>&1 & checks=$$!; \
+	$(BIN)/pytest -q tests/observe/strikes.py && real=0 || real=$$?; \
+	wait $$checks && paper=0 || paper=$$?; \
+	echo "And on series of numbers:"; cat build/checks.log; \
+	exit $$((real | paper))
 
 .PHONY: dashboards-shot
 dashboards-shot: $(DEVELOPING) ## Watch real daemons with a real Prometheus, and draw the dashboards (docs/dashboards)

@@ -41,6 +41,18 @@ def prometheus(directory: Path, target: str, alertmanager: str, *, times: int = 
     return _write(directory / "prometheus.yml", whole)
 
 
+def agent(directory: Path, target: str, receiver: str, *, times: int = 1) -> Path:
+    """Writes the configuration of a device that sends its figures itself; its path."""
+    whole = _read("agent.yml", times)
+    whole["global"]["scrape_interval"] = "15s" if times == 1 else "1s"
+    whole["scrape_configs"][0]["static_configs"][0]["targets"] = [target]
+    (remote,) = whole["remote_write"]
+    del remote["basic_auth"]
+    remote["url"] = f"http://{receiver}/api/v1/write"
+    remote["queue_config"]["batch_send_deadline"] = "1s"
+    return _write(directory / "agent.yml", whole)
+
+
 def alertmanager(directory: Path, hook: str, *, times: int = 1) -> Path:
     """Writes the configuration with all its receivers at ``hook``; its path."""
     directory.mkdir(parents=True, exist_ok=True)

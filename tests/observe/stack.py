@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from tests.observe import hasty
-from tests.observe.programs import command
+from tests.observe.programs import command, tried
 
 READY_S = 60.0
 LEAVE_S = 10.0
+LOOKBACK_S = 300
+"""Prometheus' own: for so long a figure stands that nobody has taken back."""
 
 
 class Told(NamedTuple):
@@ -101,6 +103,8 @@ async def observing(
                 f"--config.file={hasty.prometheus(directory, target, alertmanager, times=times)}",
                 f"--web.listen-address={prometheus}",
                 f"--storage.tsdb.path={directory / 'series'}",
+                "--web.enable-remote-write-receiver",
+                f"--query.lookback-delta={LOOKBACK_S // times}s",
             ),
             command(
                 "alertmanager",
@@ -116,6 +120,23 @@ async def observing(
             for address in (prometheus, alertmanager):
                 await _until_ready(f"http://{address}/-/ready", directory / "log")
             yield Stack(prometheus, alertmanager, hook)
+
+
+@contextmanager
+def sending(directory: Path, target: str, stack: Stack, *, times: int = 1) -> Iterator[None]:
+    """Prometheus in agent mode beside a device, with the delivered settings. Raises Missing."""
+    directory.mkdir()
+    (port,) = _free(1)
+    _, said = tried("prometheus", "--version")
+    words = command(
+        "prometheus",
+        "--enable-feature=agent" if "version 2." in said else "--agent",
+        f"--config.file={hasty.agent(directory, target, stack.prometheus, times=times)}",
+        f"--storage.agent.path={directory / 'kept'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    )
+    with _running(words, directory / "log"):
+        yield
 
 
 @asynccontextmanager

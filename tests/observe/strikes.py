@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.observe.programs import Missing, program
-from tests.observe.stack import Stack, observing
+from tests.observe.stack import Stack, observing, sending
 from tests.system.harness import Daemon, conversation, until_streaming
 from voice_agent.embedded import Fault, Server
 
@@ -20,6 +20,7 @@ TIMES = 60
 """An hour is a minute, five minutes are five seconds."""
 OF_THE_MACHINE = {"VoiceAgentLoopLags", "VoiceAgentXruns"}
 """What may be true of a machine that runs tests."""
+SENT = 'voice_agent:reports:bool{fleet="homes", site="oslo-1", instance="kitchen", job="voice-agent"}'
 UNREACHABLE = Fault(after="upgrade", do="drop", times=None)
 
 
@@ -92,6 +93,16 @@ async def test_a_key_that_is_refused_is_told_as_what_only_people_can_cure(tmp_pa
         assert not [each for each in stack.hook.told if each.alert == "VoiceAgentNoSession"]
         voice.process.kill()
         await stack.hook.until("VoiceAgentDown", 60)
+
+
+@scene
+async def test_a_device_that_sends_its_figures_itself_is_missed_when_it_stops(tmp_path: Path) -> None:
+    async with watched(tmp_path) as (_server, voice, stack):
+        (port,) = re.findall(r"metrics are served host=127.0.0.1 port=(\d+)", voice.log)
+        with sending(tmp_path / "agent", f"127.0.0.1:{port}", stack, times=TIMES):
+            await until_seen(stack, SENT)
+        told = await stack.hook.until("VoiceAgentGone", 90)
+        assert (told.labels["instance"], told.labels["site"]) == ("kitchen", "oslo-1")
 
 
 @scene
