@@ -16,7 +16,7 @@ memory and rings outlive sessions: what the agent was saying when a connection w
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -45,7 +45,7 @@ from voice_agent.audio.valve import Mode
 from voice_agent.backoff import Backoff
 from voice_agent.config import Config
 from voice_agent.controls.button import Button
-from voice_agent.controls.desk import Desk
+from voice_agent.controls.desk import Desk, Reloaded, cannot_reload
 from voice_agent.controls.panel import EXCUSES, FILE, Controls, Kept, Refused
 from voice_agent.controls.requests import reply_to, timers_reply
 from voice_agent.controls.trial import Trial
@@ -128,6 +128,8 @@ class Agent:
         self.bell = self._make_bell()
         self.controls = self._make_controls(state)
         self.trial = Trial(lambda text: bool(self.session and self.session.ask(text)), self.ports.wake)
+        self.reload: Callable[[], Awaitable[Reloaded]] = cannot_reload
+        """Whoever knows the file puts a better one here."""
         self._socket = control
         self._observers: tuple[Observer, ...] = (
             self.counters,
@@ -225,7 +227,7 @@ class Agent:
                     button = Button(Path(device), self.config.button.code, self.controls)
                     group.create_task(forever("button", button.run()))
                 if self._socket:
-                    control = UnixServer(self._socket, self._site, Desk(self.tools, self.trial))
+                    control = UnixServer(self._socket, self._site, self._desk())
                     serving = self.supervisor.restarting("control", control.run, Backoff(1.0, 60.0))
                     group.create_task(serving)
                 if path := self.config.metrics.textfile:
@@ -236,6 +238,9 @@ class Agent:
                 if self.config.metrics.enabled:
                     serving = self.supervisor.restarting("telemetry", self._serve_metrics, Backoff(1.0, 60.0))
                     group.create_task(serving)
+
+    def _desk(self) -> Desk:
+        return Desk(self.tools, self.trial, self.reload)
 
     async def _serve_metrics(self) -> None:
         wanted = self.config.metrics

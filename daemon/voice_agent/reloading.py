@@ -1,6 +1,6 @@
 """A reload: the configuration is read again, judged in full, and taken as far as a running daemon can.
 
-    SIGHUP -> read and judged, beside the loop --- problems: said aloud; the old one holds
+     asked -> read and judged, beside the loop --- problems: said aloud; the old one holds
                                               '--- none: taken, but for what takes a restart, which is named
 
 A file that is wrong changes nothing, and ends nothing. Sound, conversation and timers go on: what a server
@@ -20,6 +20,7 @@ from voice_agent.audio.helper import in_helper
 from voice_agent.config import Config, InvalidConfig
 from voice_agent.config.changes import differences, takeable
 from voice_agent.config.schema import Log
+from voice_agent.controls.desk import Reloaded
 from voice_agent.credentials import Secret
 from voice_agent.errors import ConfigError
 from voice_agent.judging import judged, needed_key
@@ -65,23 +66,36 @@ class Reloader:
         self._manager = manager
         self._set_log = set_log
         self._asked = asyncio.Event()
+        self._waiting: list[asyncio.Future[Reloaded]] = []
 
     def ask(self) -> None:
         """Reload soon; once more, if it is just being done."""
         self._asked.set()
+
+    async def reload(self) -> Reloaded:
+        """Ask, and wait for what becomes of the file as it is now."""
+        result: asyncio.Future[Reloaded] = asyncio.get_running_loop().create_future()
+        self._waiting.append(result)
+        self.ask()
+        return await result
 
     async def run(self) -> None:
         """Reload whenever somebody asks, for ever."""
         while True:
             await self._asked.wait()
             self._asked.clear()
+            waiting, self._waiting = self._waiting, []
+            outcome = Reloaded(problems=("the daemon failed over it; its log says how",))
             self._manager.reloading()
             try:
-                await self._reload()
+                outcome = await self._reload()
             finally:
                 self._manager.ready()
+                for result in waiting:
+                    if not result.done():  # whoever asked may have left
+                        result.set_result(outcome)
 
-    async def _reload(self) -> None:
+    async def _reload(self) -> Reloaded:
         try:
             found = await in_helper(self._judge, name="reload", deadline_s=JUDGING_S)
         except TimeoutError:
@@ -89,8 +103,10 @@ class Reloader:
         match found:
             case Faulty(problems):
                 self._refuse(problems)
+                return Reloaded(problems=tuple(problems[:MAX_TOLD]))
             case Sound():
                 self._take(found)
+                return Reloaded(due=tuple(found.left))
 
     def _judge(self) -> Sound | Faulty:
         """In a helper: files, schemas and imports would hold the loop."""

@@ -44,6 +44,7 @@ class Service:
             control=control_socket_for(config),
         )
         self.reloader = Reloader(file, self.agent, self.manager, self._set_log)
+        self.agent.reload = self.reloader.reload
 
     def _key(self) -> Secret | None:
         found = find_key(self.agent.config.provider.key_file)

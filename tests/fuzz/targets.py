@@ -282,6 +282,9 @@ class NoTools:
     async def tried(self, _limit_s: float) -> bytes:
         return b"{}"
 
+    async def reloaded(self) -> bytes:
+        return b"{}"
+
 
 _SITE = Site(render=lambda accept: ("text/plain" if accept else "text/html", b""))
 

@@ -117,8 +117,7 @@ def _debian() -> Path:
     recipe = "\n".join([SUITE, *PACKAGES, *UNPACKED, *USELESS, getsource(_debian)])
     debian = KEPT / f"{SUITE}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     if not debian.exists():
-        shutil.rmtree(KEPT, ignore_errors=True)
-        KEPT.mkdir(parents=True)
+        _clear()
         half = KEPT / "half"
         options = [f"--dpkgopt=path-exclude={path}" for path in USELESS]
         options += ["--dpkgopt=force-unsafe-io", '--aptopt=Acquire::Languages "none"']
@@ -129,6 +128,15 @@ def _debian() -> Path:
         _run(["mmdebstrap", "--variant=minbase", packages, *options, SUITE, str(half), source])
         half.rename(debian)
     return debian
+
+
+def _clear() -> None:
+    """Nothing stays of other recipes; whoever was cut short may have left our own /dev mounted there."""
+    left = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    if any(Path(place).is_relative_to(KEPT) for place in left):
+        raise NotPossible(f"something is still mounted below {KEPT}: umount it first")
+    shutil.rmtree(KEPT, ignore_errors=True)
+    KEPT.mkdir(parents=True)
 
 
 def make_package(folder: Path) -> Path:

@@ -1,8 +1,11 @@
 """The real daemon reloads, and stops: the service manager is told, and the room is not startled."""
 
 import asyncio
+import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,6 +66,13 @@ def edit(directory: Path, old: str, new: str) -> None:
 
 def hang_up(voice: Daemon) -> None:
     voice.process.send_signal(signal.SIGHUP)
+
+
+async def ask_to_reload(directory: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "voice_agent", "reload", "--socket", str(directory / "control")]
+    return await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, timeout=30, check=False
+    )
 
 
 def instructions(connection: Connection) -> str:
@@ -126,15 +136,23 @@ async def test_a_bad_file_changes_nothing_and_is_told_until_a_good_one_comes(tmp
 @scene
 async def test_what_takes_a_restart_is_named_once_and_nothing_of_it_is_taken(tmp_path: Path) -> None:
     with manager(tmp_path) as systemd:
-        async with conversation(tmp_path, environ=systemd.environ) as (server, voice):
+        settings = f'[control]\nsocket = "{tmp_path}/control"\n'
+        async with conversation(tmp_path, settings=settings, environ=systemd.environ) as (server, voice):
             await until_streaming(server)
             edit(tmp_path, "[audio.input]\n", '[audio.input]\ndevice = "none such"\n')
-            edit(tmp_path, 'level = "debug"', 'level = "info"')
-            hang_up(voice)
+            edit(tmp_path, 'level = "debug"', 'level = "loud"')
+            done = await ask_to_reload(tmp_path)
+            assert done.returncode == os.EX_CONFIG
+            assert "log.level" in done.stderr
+            assert systemd.has_heard("READY=1", times=2), "it is over when the command is"
+            edit(tmp_path, 'level = "loud"', 'level = "info"')
+            done = await ask_to_reload(tmp_path)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert done.stdout == "takes a restart: audio.input.device\n"
             await voice.until_logged("WARNING.*takes a restart: audio.input.device")
             assert "configuration taken changed=log.level" in voice.log
             await voice.until(lambda: systemd.has_heard("STATUS=in session with custom; takes a restart"))
-            await voice.until(lambda: systemd.has_heard("READY=1", times=2))
+            await voice.until(lambda: systemd.has_heard("READY=1", times=3))
             assert len(server.connections) == 1, "nothing that a server is told has changed"
 
 

@@ -56,7 +56,7 @@ def said_of(*command: str) -> str:
 @analyzing
 def test_systemd_understands_every_line(tmp_path: Path) -> None:
     copy = tmp_path / UNIT.name
-    copy.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", UNIT.read_text()))
+    copy.write_text(re.sub(r"(?m)^(Exec\w+)=\S+", r"\1=/bin/true", UNIT.read_text()))
     complaints = [line for line in said_of("systemd-analyze", "verify", str(copy)).splitlines() if line]
     unknown = [re.search(r"Unknown key(?: name)? '(\w+)'", line) for line in complaints]
     strange = [
@@ -84,10 +84,8 @@ def test_the_daemon_is_quicker_than_systemd_at_ending_itself() -> None:
     assert LEAVE_AFTER_S < float(service()["TimeoutStopSec"]) <= 5
 
 
-def test_a_reload_asks_the_daemon_first_and_then_says_by_its_status_whether_the_file_is_good() -> None:
-    hang_up, check = service()["ExecReload"].splitlines()
-    assert hang_up == "kill -HUP $MAINPID"
-    assert check.split()[1:] == ["check", service()["ExecStart"].split()[-1]]
+def test_a_reload_asks_the_daemon_and_waits() -> None:
+    assert service()["ExecReload"] == "voice-agent reload"
     assert service()["Type"] == "notify", "Debian 12 has no notify-reload"
 
 

@@ -14,6 +14,7 @@ from voice_agent.config import Config, parse
 from voice_agent.config.changes import LIVE, differences, takeable
 from voice_agent.config.schema import Log
 from voice_agent.config.shapes import settings
+from voice_agent.controls.desk import Reloaded
 from voice_agent.credentials import Secret
 from voice_agent.errors import Cause, Unauthorized
 from voice_agent.lifetime import Lifetime, Step
@@ -33,6 +34,7 @@ def config(text: str = "") -> Config:
 
 # ------------------------------------------------------------------------------------ what differs
 
+LOCAL = '[provider]\nkind = "local"\n'
 ONE = '[session]\ninstructions = "Be brief."\n[audio.output]\nblock_ms = 20\n[metrics]\nport = 9000\n'
 OTHER = '[session]\ninstructions = "Be kind."\n[audio.input]\ndevice = "usb"\n[log]\nlevel = "debug"\n'
 
@@ -199,6 +201,31 @@ def test_no_beat_while_a_part_hangs_that_a_restart_could_cure(
         return told
 
     assert asyncio.run(scene()) == [["WATCHDOG=1"], [], ["WATCHDOG=1"]]
+    systemd.close()
+
+
+def test_whoever_asks_waits_for_a_reload_that_has_seen_his_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systemd = Systemd(tmp_path, monkeypatch)
+    file = tmp_path / "config.toml"
+
+    async def scene() -> None:
+        service = Service(config(LOCAL), file, lambda: None)
+        running = asyncio.create_task(service.reloader.run())
+        file.write_text(LOCAL + "[metrics]\nport = 9000\n")
+        assert await service.agent.reload() == Reloaded(due=("metrics.port",))
+        early = asyncio.ensure_future(service.agent.reload())
+        await asyncio.sleep(0)
+        file.write_text(LOCAL + "[metrics]\nprot = 9000\n")
+        late = await service.agent.reload()
+        assert len(late.problems) == 1
+        assert "metrics.prot" in late.problems[0]
+        await early
+        running.cancel()
+        service.manager.close()
+
+    asyncio.run(scene())
     systemd.close()
 
 

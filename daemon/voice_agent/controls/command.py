@@ -1,4 +1,4 @@
-"""Commands to the daemon that runs: `mute`, `unmute`, `talk`, `volume`, `stop`, `timers` and `self-test`."""
+"""Commands to the daemon that runs: `mute`, `volume`, `timers`, `reload` and so on."""
 
 import argparse
 import os
@@ -18,6 +18,7 @@ NAMES = {
     "stop": "let the running daemon be quiet: no more of this answer, nor of a ring",
     "timers": "list or cancel the running daemon's timers and alarms",
     "self-test": "let the running daemon say something, and see whether it was heard",
+    "reload": "let the running daemon read its configuration again",
 }
 """The commands, and what each is for."""
 
@@ -28,6 +29,8 @@ DESCRIPTIONS = {
     " button is released or gate.talk_s has passed. Without a word: press it, or release it if it is down.",
     "timers": "List the running daemon's timers and alarms, or cancel some; one that rings falls silent.",
     "volume": "Show the volume, set it (0 to 100, and to 130 with peaks bent softly), or change it.",
+    "reload": "Let the running daemon read its configuration again. A file with problems changes nothing:"
+    " they are named, and this ends with 78. What takes a restart is named, too.",
     "self-test": "Ask the model of the running daemon, in writing, for a word, and wait until it has left the"
     " loudspeaker. Ends with 1 if that did not happen in time; nobody who speaks is interrupted.",
 }
@@ -36,12 +39,15 @@ EPILOGS = {
     "talk": "example: voice-agent talk press; then speak; then voice-agent talk release",
     "timers": "examples: voice-agent timers; voice-agent timers cancel eggs; voice-agent timers cancel --all",
     "volume": "examples: voice-agent volume; voice-agent volume 60; voice-agent volume +10",
+    "reload": "example: voice-agent check /etc/voice-agent/config.toml && voice-agent reload",
     "self-test": "example: voice-agent status && voice-agent self-test --limit 20",
 }
 
 FAILED = 1
 SPARE_S = 5.0
 """The daemon knows the limit better."""
+RELOAD_S = 40.0
+"""It gives one reload 15 s, and another may be under way."""
 
 
 def describe(name: str, parser: argparse.ArgumentParser) -> None:
@@ -65,6 +71,8 @@ def describe(name: str, parser: argparse.ArgumentParser) -> None:
                 "--limit", type=_limit, default=30, metavar="SECONDS", help="default: %(default)s"
             )
             parser.set_defaults(command=_self_test)
+        case "reload":
+            parser.set_defaults(command=_reload)
         case _:
             parser.set_defaults(command=_simple, deed=name)
 
@@ -120,6 +128,18 @@ def _self_test(arguments: argparse.Namespace) -> int:
         f"{tried.heard_ms / 1000:.1f} s of an answer were heard, {tried.seconds:.1f} s after it was asked for"
     )
     return os.EX_OK
+
+
+def _reload(arguments: argparse.Namespace) -> int:
+    from voice_agent.controls.client import ask_for
+    from voice_agent.controls.desk import Reloaded
+
+    done = ask_for(Reloaded, "POST", "reload", arguments.socket, patience_s=RELOAD_S)
+    for problem in done.problems:
+        print(problem, file=sys.stderr)
+    if done.due:
+        print(f"takes a restart: {', '.join(done.due)}")
+    return os.EX_CONFIG if done.problems else os.EX_OK
 
 
 def _timers(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:

@@ -1,6 +1,6 @@
 """Tools from outside of a conversation: for whoever may use the daemon's socket, and for the command line."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 
 import msgspec
@@ -38,12 +38,30 @@ class Called(Struct, frozen=True):
     seconds: float
 
 
-class Desk:
-    """Lists tools, and runs them for people; ``trial``: that of a daemon that can speak."""
+class Reloaded(Struct, frozen=True):
+    """What became of a changed file. With ``problems`` the old one holds; what is ``due`` takes a restart."""
 
-    def __init__(self, tools: Toolbox, trial: Trial | None = None) -> None:
+    problems: tuple[str, ...] = ()
+    due: tuple[str, ...] = ()
+
+
+async def cannot_reload() -> Reloaded:
+    """Who has no file."""
+    return Reloaded(problems=("there is no file to read again",))
+
+
+class Desk:
+    """Lists tools, and runs them for people; ``trial`` and ``reload``: those of a daemon that can."""
+
+    def __init__(
+        self,
+        tools: Toolbox,
+        trial: Trial | None = None,
+        reload: Callable[[], Awaitable[Reloaded]] = cannot_reload,
+    ) -> None:
         self._tools = tools
         self._trial = trial
+        self._reload = reload
 
     def inventory(self) -> Inventory:
         """The tools as they are now."""
@@ -67,6 +85,10 @@ class Desk:
         """How a self-test ended, as JSON."""
         tried = await self._trial.run(limit_s) if self._trial else Tried(0.0, 0, "nobody is here to speak")
         return msgspec.json.encode(tried) + b"\n"
+
+    async def reloaded(self) -> bytes:
+        """What became of a reload, as JSON."""
+        return msgspec.json.encode(await self._reload()) + b"\n"
 
 
 def _described(offered: Offered) -> Described:

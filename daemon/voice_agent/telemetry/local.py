@@ -3,12 +3,14 @@
 GET /control/tools                      which there are
 POST /control/tools/call?name=...       run one; the body is its arguments, as JSON
 POST /control/self-test?limit=30        let it say something, within so many seconds
+POST /control/reload                    read the configuration again, and wait for what becomes of it
 """
 
 import asyncio
 import logging
 import socket
 import stat
+from collections.abc import Awaitable
 from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
@@ -38,6 +40,9 @@ class Tools(Protocol):
     async def tried(self, limit_s: float) -> bytes:
         """How a self-test ended, as JSON."""
 
+    async def reloaded(self) -> bytes:
+        """What became of a reload, as JSON."""
+
 
 class UnixServer(HttpServer):
     """For the daemon's user and group."""
@@ -56,6 +61,8 @@ class UnixServer(HttpServer):
                     return await self._call(request, client, patience)
                 case "POST", "/control/self-test":
                     return await self._try(request, patience)
+                case "POST", "/control/reload":
+                    return await self._in_its_time(self._tools.reloaded(), patience)
         return self._site.answer(request, Caller(is_local=True, is_known=False))
 
     async def _call(self, request: Request, client: Client, patience: asyncio.Timeout) -> Answer:
@@ -64,17 +71,18 @@ class UnixServer(HttpServer):
         if not length.isdecimal() or len(length) > MAX_DIGITS or int(length) > MAX_ARGUMENT_BYTES:
             return plain(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         arguments = (await client.reader.readexactly(int(length))).decode(errors="replace")
-        patience.reschedule(None)  # the tool has its own limit
-        answer = await self._tools.called(request.query.get("name", ""), arguments)
-        patience.reschedule(asyncio.get_running_loop().time() + http.REQUEST_S)
-        return Answer(HTTPStatus.OK, answer)
+        return await self._in_its_time(self._tools.called(request.query.get("name", ""), arguments), patience)
 
     async def _try(self, request: Request, patience: asyncio.Timeout) -> Answer:
         limit = request.query.get("limit", "30")
         if not limit.isdecimal() or len(limit) > MAX_DIGITS:
             return plain(HTTPStatus.BAD_REQUEST)
-        patience.reschedule(None)  # it has its own limit
-        answer = await self._tools.tried(float(limit))
+        return await self._in_its_time(self._tools.tried(float(limit)), patience)
+
+    async def _in_its_time(self, work: Awaitable[bytes], patience: asyncio.Timeout) -> Answer:
+        """For what has a time limit of its own."""
+        patience.reschedule(None)
+        answer = await work
         patience.reschedule(asyncio.get_running_loop().time() + http.REQUEST_S)
         return Answer(HTTPStatus.OK, answer)
 
