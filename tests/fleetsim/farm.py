@@ -1,8 +1,6 @@
-"""One process that answers for many devices: a path for each, and a file for Prometheus that lists them."""
+"""One process that answers for many devices: a path for each, and a list of them for Prometheus."""
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from time import monotonic
 from typing import Any, Self
 
@@ -42,10 +40,6 @@ class Farm:
     def targets(self) -> list[Mapping[str, Any]]:
         """For ``file_sd_configs``."""
         return [self._target(number) for number in range(len(self._devices))]
-
-    def write_targets(self, path: Path) -> None:
-        """The same as a file."""
-        path.write_text(json.dumps(self.targets()))
 
     def _target(self, number: int) -> Mapping[str, Any]:
         labels = {

@@ -189,7 +189,7 @@ class Run:
 
     async def _asked_ms(self, query: str) -> float:
         times = []
-        for _ in range(5):
+        for _ in range(3):
             began = monotonic()
             await self._main.query(query)
             times.append((monotonic() - began) * 1000)

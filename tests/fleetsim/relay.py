@@ -18,7 +18,6 @@ class Relay:
         self.port = 0
         self.up = 0
         self.down = 0
-        self.connections = 0
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, HOST, 0)
@@ -30,7 +29,6 @@ class Relay:
             self._server.close()
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
-        self.connections += 1
         with suppress(OSError):
             far_reader, far_writer = await asyncio.open_connection(HOST, self._far_port)
             try:
