@@ -21,7 +21,7 @@ def _can() -> bool:
 
 
 pytestmark = [
-    pytest.mark.timeout(150),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(not _can(), reason="no promtool here: scripts/system-packages observe"),
 ]
 
