@@ -27,7 +27,7 @@ scrape_configs:
   - job_name: voice-agent
     file_sd_configs: [{{files: [{targets}], refresh_interval: 1s}}]
 """
-QUERIES = ("--query.lookback-delta=10s",)
+QUERIES = ("--query.lookback-delta=20s",)
 """A device that is gone is gone: at the usual five minutes a short play would never see it."""
 
 
@@ -37,7 +37,7 @@ async def perform(directory: Path, seconds: float) -> None:
     async with prometheus(directory):
         began = time()
         await Play(directory / "homes", seconds, lambda homes: _announce(directory, homes)).perform()
-        (directory / "span.json").write_text(json.dumps([began, time()]))
+        (directory / "span.json").write_text(json.dumps([began, began + seconds - SCRAPE_S]))
 
 
 @asynccontextmanager

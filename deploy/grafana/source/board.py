@@ -32,11 +32,11 @@ EVERYTHING = VariableOption(selected=True, text="All", value="$__all")
 WINDOWS = ("1m", "5m", "15m", "1h", "6h", "1d")
 LOST = 'voice_agent_disconnects_total{HERE, cause!~"renewed|parked|allowance"}'
 MARKS = (
-    ("Restarts", "red", f"changes(process_start_time_seconds{{{JOB}, HERE}}[$__rate_interval]) > 0"),
+    ("Restarts", "red", f"time() - process_start_time_seconds{{{JOB}, HERE}} < 120"),
     ("Lost sessions", "orange", f"sum without (cause) (increase({LOST}[$__rate_interval])) > 0.5"),
     ("Renewals", "blue", "increase(voice_agent_renewals_total{HERE}[$__rate_interval]) > 0.5"),
 )  # fmt: skip
-"""What explains a dent at a glance: name, colour, expression."""
+"""What explains a dent at a glance: name, colour, expression. Grafana asks once a minute."""
 
 
 class Board:

@@ -72,7 +72,6 @@ def _now() -> list[Panel]:
             Query("voice_agent:first_audio_seconds:p95{HERE}"),
             unit="s",
             limits=limits.DEVICE_WAIT_S,
-            decimals=2,
             width=4,
         ),
         figure(

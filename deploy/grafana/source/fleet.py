@@ -120,7 +120,6 @@ def _well() -> list[Panel]:
             limits=limits.WAIT_S,
             width=3,
             height=5,
-            decimals=2,
         ),
         figure(
             "Answers failed",
@@ -166,7 +165,7 @@ def _devices() -> Panel:
             Column("Site", "site", width=105),
             Column("State", "state", colours=STATES, width=90),
             Column("Can converse", "B", unit="percentunit", limits=limits.REACH, decimals=1, width=110),
-            Column("Wait, 95 %", "C", unit="s", limits=limits.DEVICE_WAIT_S, decimals=2, width=95),
+            Column("Wait, 95 %", "C", unit="s", limits=limits.DEVICE_WAIT_S, width=95),
             Column("Failed", "D", unit="percentunit", limits=limits.FAILED, decimals=0, width=75),
             Column("Torn", "E", unit="percentunit", limits=limits.GAPS, decimals=1, width=75),
             Column("Lost/h", "F", unit="none", limits=limits.RECONNECTS, decimals=1, width=75),

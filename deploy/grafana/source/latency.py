@@ -151,7 +151,6 @@ def _anatomy() -> list[Panel]:
             limits=limits.DEVICE_WAIT_S,
             width=8,
             height=9,
-            decimals=2,
         ),
     ]
 

@@ -73,10 +73,10 @@ async function marksOf(board: any, moment: Moment): Promise<Mark[]> {
   return found.flat();
 }
 
-// The first of each run of points: Grafana draws such a run as one region.
+// The first of each run of points, which Grafana draws as one region; what runs from the left edge began earlier.
 function begins(frame: DataFrame): number[] {
   const [times, values] = frame.fields.map((field) => field.values);
-  return times.filter((_: number, k: number) => values[k] != null && (k === 0 || values[k - 1] == null));
+  return times.filter((_: number, k: number) => k > 0 && values[k] != null && values[k - 1] == null);
 }
 
 function Heading({ board }: { board: any }) {
