@@ -102,7 +102,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     from voice_agent.trust import cleared
 
-    doubts = list(cleared(os.environ))  # before anything makes a secure connection possible
+    surroundings = list(cleared(os.environ))  # before anything makes a secure connection possible
 
     from voice_agent import config, service
     from voice_agent.judging import careless, needed_key
@@ -116,7 +116,9 @@ def _run(arguments: argparse.Namespace) -> int:
     key = needed_key(settings)
     if key is not None and key.warning:
         log.warning(key.warning)
-    for doubt in (*doubts, *careless(settings)):
+    for note in surroundings:
+        log.info(note)
+    for doubt in careless(settings):
         log.warning(doubt)
     if settings.metrics.enabled:
         opening.examine(settings.metrics)
