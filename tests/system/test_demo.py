@@ -36,10 +36,11 @@ def hold(speech: str, out: Path) -> subprocess.CompletedProcess[str]:
 
 
 def starved_by_the_machine(out: Path) -> bool:
-    """Whether nothing went wrong but this machine: a stall of tens of milliseconds is heard in real time."""
-    expectations = json.loads((out / "summary.json").read_text())["expectations"]
-    missed = [each["name"] for each in expectations if not each["met"]]
-    return bool(missed) and all(name.startswith("the machine keeps up") for name in missed)
+    """Whether this machine went wrong: words with holes in them are misheard, and rightly so."""
+    summary = json.loads((out / "summary.json").read_text())
+    missed = [each["name"] for each in summary["expectations"] if not each["met"]]
+    alone = all(name.startswith("the machine keeps up") for name in missed)
+    return bool(missed) and (alone or summary["machine"]["disturbed"])
 
 
 @pytest.mark.timeout(400)
