@@ -100,9 +100,9 @@ def _run(arguments: argparse.Namespace) -> int:
     if not has_terminal():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload: the file is going to be read anyway
 
-    from voice_agent.trust import cleared
+    from voice_agent.trust import changed, cleared
 
-    surroundings = list(cleared(os.environ))  # before anything makes a secure connection possible
+    doubts = list(cleared(os.environ))  # before anything makes a secure connection possible
 
     from voice_agent import config, service
     from voice_agent.judging import careless, needed_key
@@ -116,9 +116,9 @@ def _run(arguments: argparse.Namespace) -> int:
     key = needed_key(settings)
     if key is not None and key.warning:
         log.warning(key.warning)
-    for note in surroundings:
+    for note in changed(os.environ):
         log.info(note)
-    for doubt in careless(settings):
+    for doubt in (*doubts, *careless(settings)):
         log.warning(doubt)
     if settings.metrics.enabled:
         opening.examine(settings.metrics)

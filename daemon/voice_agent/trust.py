@@ -1,11 +1,11 @@
 """Whose certificates are believed: the system's authorities, or those in one file of the operator's.
 
 Nobody is believed unseen: there is no setting for that, and no variable of the environment that does it. What
-the environment can change is told (``cleared``).
+the environment can change is told (``changed``).
 """
 
 import ssl
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from datetime import UTC, datetime
 
 from voice_agent.errors import ConfigError
@@ -55,12 +55,16 @@ def outdated(ca_file: str, setting: str = "provider.ca_file") -> Iterator[str]:
 
 
 def cleared(environ: MutableMapping[str, str]) -> Iterator[str]:
-    """Take out of the environment what would give connections away; what people should know of the rest.
+    """Take out of the environment what would give connections away; what people should know of that.
 
     To be done before the first context is made, which is when aiohttp is imported.
     """
     if environ.pop(KEY_LOG, None) is not None:
         yield f"{KEY_LOG} is set, and not obeyed: it would let others read what is said"
+
+
+def changed(environ: Mapping[str, str]) -> Iterator[str]:
+    """What else in the environment decides who is believed. Some systems have it so; it is worth knowing."""
     for name in CHANGING:
         if name in environ:
             yield f"{name} is set: who is believed is decided by {environ[name]!r}"

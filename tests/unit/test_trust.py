@@ -31,7 +31,7 @@ from voice_agent.tools.mcp.keeper import Keeper
 from voice_agent.tools.mcp.settings import ServerSettings, Site
 from voice_agent.tools.weather import WeatherService
 from voice_agent.tools.web import web_tool
-from voice_agent.trust import cleared, outdated, trusting
+from voice_agent.trust import changed, cleared, outdated, trusting
 from voice_agent.wire.resolver import SYSTEM
 
 PACKAGE = Path(cli.__file__).parent
@@ -280,9 +280,11 @@ def test_a_tools_credential_in_the_clear_is_told_even_at_home(url: str, told: bo
 
 def test_the_environment_writes_down_no_keys_and_what_it_changes_is_told() -> None:
     environ = {"SSLKEYLOGFILE": "/tmp/keys", "SSL_CERT_FILE": "/etc/own.pem", "PYTHONHTTPSVERIFY": "0"}
-    told = list(cleared(environ))
+    (warned,) = cleared(environ)
+    assert "SSLKEYLOGFILE is set, and not obeyed" in warned
     assert "SSLKEYLOGFILE" not in environ
-    assert ["SSLKEYLOGFILE" in told[0], "'/etc/own.pem'" in told[1], len(told)] == [True, True, 2]
+    (told,) = changed(environ)
+    assert "'/etc/own.pem'" in told
 
 
 def test_no_keys_are_written_down_by_a_process_that_was_told_to(tmp_path: Path) -> None:
