@@ -89,8 +89,9 @@ def test_a_signal_asks_and_the_work_ends_in_its_own_way(number: signal.Signals) 
 def test_a_terminal_that_is_closed_ends_the_work_in_its_own_way_but_not_under_nohup(*, nohup: bool) -> None:
     ours, theirs = os.openpty()
     # It leads a session, so that the first terminal it opens is the one that controls it.
-    before = f"os.open({os.ttyname(theirs)!r}, os.O_RDWR)"
-    process = Process("polite", before + ("; signal.signal(signal.SIGHUP, signal.SIG_IGN)" if nohup else ""))
+    before = f"os.open({os.ttyname(theirs)!r}, os.O_RDWR); "
+    before += f"signal.signal(signal.SIGHUP, signal.SIG_{'IGN' if nohup else 'DFL'})"
+    process = Process("polite", before)
     os.close(theirs)
     os.close(ours)
     if nohup:

@@ -72,7 +72,7 @@ async def test_the_model_uses_the_tools_of_a_server_which_come_change_and_outliv
         first = await output(server, connection)
         assert (first["room"], first["on"]) == ("kitchen", True)
         await voice.until_logged("agent said")
-        assert await metric(voice, 'tool_calls_total{outcome="ok",tool="home_lights"}') == 1
+        assert await metric(voice, 'tool_calls_total{tool="home_lights",outcome="ok"}') == 1
         assert await metric(voice, 'tool_server_up{server="mute"}') == 0
 
         voice.card.speak(loud(600))
