@@ -139,9 +139,10 @@ class Conversation:
         return self.facts[begin:]
 
     def _at_rest(self, facts: list[Fact]) -> bool:
-        answered = [fact for fact in facts if isinstance(fact, (AgentSaid, ToolAnswered))]
-        heard = [fact for fact in facts if isinstance(fact, UserSaid)]
-        return bool(answered and heard) and self._session.dialogue.state is State.IDLE
+        heard = {fact.turn for fact in facts if isinstance(fact, UserSaid)}
+        # On a busy machine the last words of the answer before are told only now.
+        answered = {fact.turn for fact in facts if isinstance(fact, (AgentSaid, ToolAnswered))}
+        return bool(answered & heard) and self._session.dialogue.state is State.IDLE
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(DEADLINE_S):
