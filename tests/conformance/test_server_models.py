@@ -108,7 +108,7 @@ def test_the_story_can_be_interrupted_and_goes_on_from_where_it_was_heard() -> N
             speaker = Speaker(client)
             await speaker.say("Tell me a long story.")
             delta = await client.until("response.output_audio.delta", 60)
-            await speaker.say("Stop.")
+            await speaker.say("Please stop.")
             cancelled = (await client.until("response.done"))["response"]
             assert cancelled["status_details"]["reason"] == "turn_detected"
             where = {"item_id": delta["item_id"], "content_index": 0, "audio_end_ms": 5000}

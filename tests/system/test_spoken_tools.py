@@ -206,7 +206,7 @@ ENGLISH = (
          ("sorry", "several are set: timer 1, alarm 1"), outcome="failed"),
     Talk("Cancel all timers.", (("cancel_timer", {"all": True}),), ("timer 1, alarm 1: cancelled",)),
     Talk("How is your connection?", (("get_device_status", {}),), ("connected for 1 minute",)),
-    Talk("Mute the microphone.", (("mute_microphone", {}),), ("off", "pressing the button")),
+    Talk("Please mute the microphone.", (("mute_microphone", {}),), ("off", "pressing the button")),
     Talk("Please stop.", (("stop", {}),), ()),
     Talk("Goodbye.", (("end_conversation", {}),), ("goodbye!",)),
 )  # fmt: skip

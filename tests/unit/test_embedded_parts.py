@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import aiohttp
@@ -38,6 +39,40 @@ def test_the_counter_shows_every_sample() -> None:
 def test_a_tone_is_loud_and_silence_is_not(wave: str, loud: bool) -> None:
     frame = waveform(Sound(32, wave), 16_000)
     assert EnergyVad().probability(frame) == float(loud)
+
+
+@pytest.mark.parametrize("rate", [8_000, 24_000])
+def test_the_same_sound_is_heard_the_same_every_time(rate: int) -> None:
+    pytest.importorskip("soxr")
+    from voice_agent.embedded.resample import SoxrStream
+
+    tone = bytes(waveform(Sound(500, "tone"), rate))
+    streams = SoxrStream(rate), SoxrStream(rate)
+    whole, pieces = (
+        streams[0].feed(tone),
+        b"".join(streams[1].feed(tone[at : at + rate // 25]) for at in range(0, len(tone), rate // 25)),
+    )
+    assert len(whole) > 400 * 16 * 2
+    assert whole == pieces
+
+
+def test_a_level_between_two_steps_is_rounded_to_the_nearer() -> None:
+    pytest.importorskip("soxr")
+    from voice_agent.embedded.resample import SoxrStream
+
+    heard = SoxrStream(24_000).feed(struct.pack("<h", 3) * 24_000)
+    assert set(struct.unpack(f"<{len(heard) // 2}h", heard)[1000:15_000]) == {3}
+
+
+def test_what_is_too_loud_between_two_samples_is_not_heard_as_its_opposite() -> None:
+    pytest.importorskip("soxr")
+    from voice_agent.embedded.resample import SoxrStream
+
+    loudest = struct.pack("<h", 32_767) * 240 + struct.pack("<h", -32_768) * 240
+    heard = struct.unpack("<1600h", SoxrStream(24_000).feed(loudest * 10)[:3200])
+    steps = [abs(later - sooner) for sooner, later in pairwise(heard)]
+    assert max(heard) == 32_767
+    assert sum(step > 30_000 for step in steps) <= 12
 
 
 def test_semantic_endpointing_becomes_patience() -> None:

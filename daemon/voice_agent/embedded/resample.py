@@ -8,20 +8,25 @@ from voice_agent.embedded.engines import HEARING_RATE
 
 
 class SoxrStream:
-    """PCM16 on its way to 16 kHz, without seams between pieces."""
+    """PCM16 on its way to 16 kHz, without seams between pieces.
+
+    In floats, because soxr dithers what it makes 16 bits wide, differently in every run: the same sound
+    would then not always be recognised as the same words.
+    """
 
     def __init__(self, rate: int) -> None:
         same = rate == HEARING_RATE
         self._stream = (
-            None if same else soxr.ResampleStream(rate, HEARING_RATE, 1, dtype="int16", quality="MQ")
+            None if same else soxr.ResampleStream(rate, HEARING_RATE, 1, dtype="float32", quality="MQ")
         )
 
     def feed(self, pcm: bytes) -> bytes:
         """What ``pcm`` adds at 16 kHz; the filter's few milliseconds come later."""
         if self._stream is None:
             return pcm
-        converted: NDArray[np.int16] = self._stream.resample_chunk(np.frombuffer(pcm, np.int16))
-        return converted.tobytes()
+        samples = np.frombuffer(pcm, "<i2").astype(np.float32)
+        converted: NDArray[np.float32] = self._stream.resample_chunk(samples)
+        return np.clip(np.rint(converted), -32768, 32767).astype("<i2").tobytes()
 
 
 def to_pcm(samples: NDArray[np.float32], rate: int, wanted: int) -> bytes:
