@@ -203,9 +203,34 @@ def test_one_that_heeds_no_request_to_end_is_killed(tmp_path: Path) -> None:
     given_up(shell(f"trap '' TERM; echo $$ >{pids}; while :; do sleep 0.1; done"), pids)
 
 
-def test_one_that_is_asked_to_end_may_tidy_up(tmp_path: Path) -> None:
+def test_one_that_is_asked_to_end_may_tidy_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "GRACE_S", 10.0)  # a busy machine may take a second to start a shell's trap
     pids, mark = tmp_path / "pids", tmp_path / "tidied"
     given_up(shell(f"trap 'echo done >{mark}; exit' TERM; echo $$ >{pids}; sleep 60 & wait"), pids)
+    assert mark.exists()
+
+
+def test_one_that_is_given_up_before_anybody_noticed_that_it_runs_may_tidy_up_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "GRACE_S", 10.0)
+    pids, mark = tmp_path / "pids", tmp_path / "tidied"
+    script = f"trap 'echo done >{mark}; exit' TERM; echo $$ >{pids}; sleep 60 & wait"
+    order = Order(["/bin/sh", "-c", script], "/", {"PATH": os.defpath}, Account("/"), None, 1000)
+
+    async def scene() -> None:
+        call = asyncio.create_task(process.run(order))
+        await asyncio.sleep(0)
+        deadline = time.monotonic() + DEADLINE_S
+        while not written(pids):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)  # the loop stands still, as on a busy machine  # noqa: ASYNC251
+        call.cancel()
+        async with asyncio.timeout(DEADLINE_S):
+            while is_alive(written(pids)[0]):
+                await asyncio.sleep(0.01)
+
+    asyncio.run(scene())
     assert mark.exists()
 
 

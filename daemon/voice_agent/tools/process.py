@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from subprocess import DEVNULL, PIPE, Popen
+from time import monotonic, sleep
 from typing import NamedTuple
 
 from voice_agent.tools.helper import beside
@@ -24,6 +25,7 @@ LAST_WORDS_S = 0.2
 """After its end, for what it printed; whoever else holds its output open is not waited for."""
 COMPLAINT_BYTES = 4096
 READ_BYTES = 65_536
+LOOK_S = 0.02
 
 
 class Account(NamedTuple):
@@ -105,7 +107,7 @@ def _begin(order: Order, is_given_up: Callable[[], bool]) -> Popen[bytes]:
         if order.given is not None:
             os.close(given)
     if is_given_up():
-        _kill(process)
+        _dismiss(process)
     return process
 
 
@@ -120,7 +122,18 @@ def _file_of(given: bytes) -> int:
 def _put_down(beginning: asyncio.Future[Future[Popen[bytes]]]) -> None:
     if beginning.result().exception() is None:
         process = beginning.result().result()
-        beside(lambda: _kill(process), "program")
+        beside(lambda: _dismiss(process), "program")
+
+
+def _dismiss(process: Popen[bytes]) -> None:
+    """Ask it to end, once; end it when its grace is over. Blocks for so long: it may have begun its work."""
+    if process.returncode is not None:
+        return
+    _signal(process.pid, signal.SIGTERM)
+    last_s = monotonic() + GRACE_S
+    while not os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) and monotonic() < last_s:
+        sleep(LOOK_S)
+    _kill(process)
 
 
 def _kill(process: Popen[bytes]) -> None:
