@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 
 from voice_agent.audio.portaudio import Direction
@@ -19,13 +20,14 @@ class Case:
     """One device with its configuration.
 
     ``trust``: whose certificates are believed; None for the system's authorities. ``proc``: where the kernel
-    tells of processes and sound cards.
+    tells of processes and sound cards. ``clock``: the seconds in which the sound devices' clocks run.
     """
 
     config_path: Path
     quick: bool = False
     trust: ssl.SSLContext | None = None
     proc: Path = PROC
+    clock: Callable[[], float] = monotonic
     config: Config | None = None
     """What can be used of the configuration, once it was read."""
     secret: Secret | None = None

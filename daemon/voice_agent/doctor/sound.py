@@ -67,8 +67,8 @@ async def _heard(case: Case) -> "Heard":
 
     mouth, ear = (ends(case.settings, direction) for direction in (Direction.OUTPUT, Direction.INPUT))
     course = Course(with_murmur=not case.quick)
-    player = Player(samples_in(course.sound(mouth.rate).tobytes()), mouth.rate)
-    recorder = Recorder(ear.rate, course.seconds + 1)
+    player = Player(samples_in(course.sound(mouth.rate).tobytes()), mouth.rate, clock=case.clock)
+    recorder = Recorder(ear.rate, course.seconds + 1, clock=case.clock)
     wishes = [Wish(Direction.OUTPUT, *mouth, player.callback)]
     if Direction.INPUT in case.usable:
         wishes.append(Wish(Direction.INPUT, *ear, recorder.callback))

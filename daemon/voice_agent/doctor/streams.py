@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from time import monotonic
 from typing import NamedTuple, TypeVar
 
 from voice_agent.audio.edge import PA_INPUT_OVERFLOW, PA_OUTPUT_UNDERFLOW, Callback, Edge
@@ -54,8 +55,8 @@ class Clock:
 class Player(Edge):
     """Plays ``samples`` once, then silence."""
 
-    def __init__(self, samples: Samples, rate: int) -> None:
-        super().__init__()
+    def __init__(self, samples: Samples, rate: int, *, clock: Callable[[], float] = monotonic) -> None:
+        super().__init__(clock=clock)
         self.clock = Clock(rate)
         self.given = 0
         self.underflows = 0
@@ -73,8 +74,8 @@ class Player(Edge):
 class Recorder(Edge):
     """Keeps the first ``seconds``."""
 
-    def __init__(self, rate: int, seconds: float) -> None:
-        super().__init__()
+    def __init__(self, rate: int, seconds: float, *, clock: Callable[[], float] = monotonic) -> None:
+        super().__init__(clock=clock)
         self.clock = Clock(rate)
         self.taken = 0
         self.overflows = 0
