@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from voice_agent.alarms.clockwork import Clockwork
 from voice_agent.audio.devices import Condition, DevicesState, DeviceState
 from voice_agent.audio.names import Direction
+from voice_agent.audio.states import Restart
 from voice_agent.budget import Budget
 from voice_agent.errors import Cause, ConnectionLost
 from voice_agent.formats import samples_to_s
@@ -244,7 +245,7 @@ def _device(
         callback_errors=devices.adaptor_errors.get(direction, 0),
         rate=state.rate or None,
         resampled=state.resampled,
-        restarts={why.value: count for (way, why), count in devices.restarts.items() if way is direction},
+        restarts={why.value: devices.restarts.get((direction, why), 0) for why in Restart},
     )
 
 

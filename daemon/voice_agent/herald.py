@@ -131,7 +131,7 @@ class Herald:
             concern.prevail(None)
 
     def _live(self, after_s: float, *, renewed: bool) -> None:
-        self._counters.live(after_s, renewed=renewed)
+        self._counters.live(after_s if self._ever_live else None, renewed=renewed)
         what = "session renewed" if renewed else "session ready"
         session = concern.present().session or "nameless"
         log.info(what, extra={"provider": self.provider, "session": session, "after_s": after_s})

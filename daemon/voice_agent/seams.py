@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from voice_agent.dialogue import Outcome
+from voice_agent.formats import Sounded
 from voice_agent.realtime.events import ToolSpec
 
 
@@ -22,7 +23,7 @@ class Speaker(Protocol):
     def positions(self) -> tuple[int, int]:
         """``(queued, played)`` sample positions."""
 
-    def sounded(self, position: int) -> tuple[float, float, float] | None:
+    def sounded(self, position: int) -> Sounded | None:
         """When the sample there was free to play, given to the device and heard, once it was given."""
 
 

@@ -80,6 +80,7 @@ class Service:
                 agent.budget.close()
                 agent.controls.close()
                 agent.clockwork.close()
+                self.manager.close()
 
     @contextmanager
     def _obeying(self) -> Iterator[None]:

@@ -37,7 +37,6 @@ from voice_agent.dialogue import (
     RunTool,
     Send,
     Silence,
-    Sounded,
     State,
     Tell,
     ToolCall,
@@ -346,7 +345,7 @@ class Session:
         onset = self._dialogue.onset
         sounded = None if onset is None else self._audio.speaker.sounded(onset)
         at = Moment(self._clock(), queued, played, sent, self._skipped)
-        return at if sounded is None else at._replace(onset=Sounded(*sounded))
+        return at if sounded is None else at._replace(onset=sounded)
 
     def _carry_out(self, commands: Sequence[Command]) -> None:
         """The one gate between the core and the world."""

@@ -286,6 +286,7 @@ class Sessions:
             self._tell(Exhausted())
         while self._allowance.exhausted:
             await self._sleep(self._look_s)
+            self._ended_at = monotonic()
 
     async def _park(self) -> None:
         self._farewell_in = None

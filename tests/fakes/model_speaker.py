@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from voice_agent.dialogue import Command, Moment, Play, Silence, Sounded
+from voice_agent.dialogue import Command, Moment, Play, Silence
+from voice_agent.formats import Sounded
 
 
 class ModelSpeaker:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.system.harness import KEY, RATE, conversation, daemon, loud, received, scene, until_streaming
+from tests.system.manager import manager
 from voice_agent.embedded import Fault, Script, ScriptedCall, ServerOptions, Turn, running
 from voice_agent.realtime.events import CreateItem, TruncateItem
 
@@ -166,21 +166,17 @@ async def test_a_huge_delta_and_frames_that_are_none_are_survived(tmp_path: Path
 
 @scene
 async def test_the_service_manager_is_told_in_one_line_how_the_daemon_is(tmp_path: Path) -> None:
-    address = tmp_path / "notify"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-        notify.bind(str(address))
-        notify.settimeout(10)
+    with manager(tmp_path) as systemd:
         async with running(ServerOptions(script=Script())) as early:
             url, port = early.url, early.port
-        with daemon(tmp_path, url, environ={"NOTIFY_SOCKET": str(address)}) as voice:
+        with daemon(tmp_path, url, environ=systemd.environ) as voice:
             async with running(ServerOptions(script=Script(), port=port)) as server:
                 await until_streaming(server)
             await voice.until_logged("no session.*1001")
             code, _ = await asyncio.to_thread(voice.stop)
         assert code == 0
-        told: list[str] = []
-        while not told or told[-1] != "STOPPING=1":
-            told.append(notify.recv(4096).decode())
+    told = systemd.told
+    assert told[-1] == "STOPPING=1"
     assert told[0] == "READY=1", "readiness waits neither for the cloud nor for a microphone"
     assert "STATUS=in session with custom" in told
     lost = "STATUS=no session: the server closed the connection: code 1001, server is stopping"

@@ -15,12 +15,12 @@ from voice_agent.dialogue import (
     Play,
     ServerFault,
     Silence,
-    Sounded,
     State,
     UserSaid,
     UserStopped,
 )
 from voice_agent.errors import ConnectionLost, Unauthorized
+from voice_agent.formats import Sounded
 from voice_agent.realtime.events import (
     AudioDelta,
     AudioDone,

@@ -188,6 +188,15 @@ def test_the_status_line_and_the_state_follow_the_session() -> None:
     assert (counts.sessions, counts.parkings, counts.exhaustions) == (1, 1, 1)
 
 
+def test_the_first_session_is_no_reconnection_and_neither_is_a_renewal() -> None:
+    room = Room()
+    room.herald.news(Live(3600.0, renewed=False))
+    room.herald.news(Live(0.5, renewed=True))
+    room.herald.news(Live(1.5, renewed=False))
+    took = room.counters.statistics().reconnect
+    assert (sum(took.counts), took.total) == (1, 1.5)
+
+
 def test_sound_that_could_not_be_kept_is_owned_up_to_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "voice_agent")
     room = Room()

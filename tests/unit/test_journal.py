@@ -186,3 +186,20 @@ def test_setup_prefers_entries_where_stderr_is_the_journal(monkeypatch: pytest.M
         assert isinstance(handler, JournalHandler)
         logs.setup(form="json", stream=stream)
         assert not isinstance(logging.getLogger().handlers[0], JournalHandler), "JSON was asked for"
+
+
+class Unprintable:
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+def test_a_value_that_cannot_be_printed_costs_its_line_and_nothing_else(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    rig.log.warning("no line", extra={"bad": Unprintable()})
+    rig.log.warning("neither %s", Unprintable())
+    rig.log.warning("a line")
+    *losses, line = rig.entries()
+    assert [lost["VOICE_AGENT_LINES"] for lost in losses] == ["1", "1"]
+    assert line["MESSAGE"].endswith("a line")

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from voice_agent.reloading import Reloader
 from voice_agent.service import Service
 from voice_agent.sessions import Exhausted, Live, Lost, Parked, Unprepared
 from voice_agent.supervision import OVERDUE_LOOKS, Vital
-from voice_agent.telemetry.systemd import ServiceManager
+from voice_agent.telemetry.systemd import LAST_WORDS_S, ServiceManager
 
 
 def config(text: str = "") -> Config:
@@ -176,6 +177,27 @@ def test_a_manager_that_is_busy_is_not_waited_for_and_hears_everything_later(
     assert [each for each in heard if each != "WATCHDOG=1"] == ["READY=1", *wanted]
     assert heard.count("WATCHDOG=1") < 30, "beats that nobody took are not repeated"
     manager.close()
+    systemd.close()
+
+
+def test_last_words_wait_for_a_busy_manager_but_not_for_a_dead_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systemd = Systemd(tmp_path, monkeypatch)
+    wanted = [*(f"STATUS={number}" for number in range(40)), "STOPPING=1"]
+    heard: list[str] = []
+    for reads in (True, False):
+        manager = ServiceManager()
+        for text in wanted[:-1]:
+            manager.status(text.removeprefix("STATUS="))
+        manager.stopping()
+        closing = threading.Thread(target=manager.close)
+        closing.start()
+        while reads and len(heard) < len(wanted):
+            heard += systemd.heard()
+        closing.join(10 * LAST_WORDS_S)
+        assert not closing.is_alive()
+    assert heard == wanted
     systemd.close()
 
 

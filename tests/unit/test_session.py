@@ -25,6 +25,7 @@ from voice_agent.dialogue import (
 )
 from voice_agent.dialogue.memory import ToolLine
 from voice_agent.errors import Cause, ConnectionLost, SessionError, Unauthorized
+from voice_agent.formats import Sounded
 from voice_agent.heartbeat import Heartbeat
 from voice_agent.realtime.codec import encode
 from voice_agent.realtime.events import (
@@ -148,7 +149,7 @@ class Ports:
     def positions(self) -> tuple[int, int]:
         return self.model.queued, self.model.played
 
-    def sounded(self, position: int) -> tuple[float, float, float] | None:
+    def sounded(self, position: int) -> Sounded | None:
         return self.model.came_out(position)
 
 

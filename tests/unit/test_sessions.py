@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, nullcontext
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from voice_agent.audio.ear import Ear
 from voice_agent.audio.microphone import Microphone
 from voice_agent.dialogue import Dialogue, Memory, Outcome, Play, Silence
 from voice_agent.errors import Cause, ConnectFailed, ConnectionLost, SessionError, Unauthorized
+from voice_agent.formats import Sounded
 from voice_agent.heartbeat import Heartbeat
 from voice_agent.lifetime import Lifetime
 from voice_agent.realtime.codec import encode
@@ -153,7 +155,7 @@ class House:
     def positions(self) -> tuple[int, int]:
         return self.model.queued, self.model.played
 
-    def sounded(self, position: int) -> tuple[float, float, float] | None:
+    def sounded(self, position: int) -> Sounded | None:
         return self.model.came_out(position)
 
     def specs(self) -> tuple[ToolSpec, ...]:
@@ -492,10 +494,14 @@ def test_a_used_up_allowance_ends_the_session_until_there_is_one_again() -> None
         await house.until_news(Exhausted)
         await house.until(lambda: house.wires[0].closed)
         house.hears(numbered(range(3)))
-        await asyncio.sleep(0.05)
+        before = monotonic()
+        await asyncio.sleep(0.3)
         assert len(house.wires) == 1
         house.limit = 10**9
         await house.until_news(Live, 2)
+        back = house.news[-1]
+        assert isinstance(back, Live)
+        assert back.after_s < monotonic() - before - 0.2, "it was not the connection that took a night"
         house.hears(numbered(range(5, 7)))
         await house.until(lambda: house.wires[1].heard == numbered(range(5, 7)))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -82,6 +83,17 @@ def test_a_writer_that_a_slow_disk_kept_leaves_nothing_behind(tmp_path: Path) ->
 def test_a_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         asyncio.run(TextFile(tmp_path / "nowhere" / "a.prom", bytes).run())
+
+
+def test_a_full_disk_is_told_and_keeps_no_half_of_a_page(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            asyncio.run(TextFile(tmp_path / "a.prom", lambda: b"too much\n").run())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_file_takes_no_name_of_the_exporter_that_serves_it() -> None:

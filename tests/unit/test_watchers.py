@@ -191,3 +191,20 @@ def test_a_foreign_name_is_not_told_anything() -> None:
         assert "403" in await head_of(port, foreign)
 
     play(Figures(), scene)
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://evil.example", "403"),
+        ("https://127.0.0.1:1", "403"),
+        ("null", "403"),
+        ("http://localhost:9477", "200"),
+    ],
+)
+def test_another_page_keeps_no_place_of_a_watcher(origin: str, status: str) -> None:
+    async def scene(port: int) -> None:
+        asked = f"HEAD /events HTTP/1.1\r\nHost: localhost:9477\r\nOrigin: {origin}\r\n\r\n"
+        assert status in await head_of(port, asked.encode())
+
+    play(Figures(), scene)

@@ -24,7 +24,7 @@ from voice_agent.audio.playout import Playout
 from voice_agent.audio.quiet import Order, Quiet
 from voice_agent.audio.ring import SampleRing
 from voice_agent.distribution import Distribution
-from voice_agent.formats import ms_to_samples, samples_to_s
+from voice_agent.formats import Sounded, ms_to_samples, samples_to_s
 
 MAX_LATENCY_S = 2  # Bluetooth has a quarter of it; the playout's marks do not reach much further back
 FAINT_MS = 60.0  # a tick; whoever listens for speech does not take it for any
@@ -40,16 +40,6 @@ class Positions(NamedTuple):
     """Where the next sample played will stand."""
     played: int
     """Samples that have left the loudspeaker, or were flushed before they could."""
-
-
-class Sounded(NamedTuple):
-    """How a sample came out, in monotonic seconds."""
-
-    free_at: float
-    """From then on nothing held it back on purpose."""
-    given_at: float
-    """The device was given it."""
-    heard_at: float
 
 
 class SpeakerStatistics(NamedTuple):

@@ -5,19 +5,8 @@ from typing import NamedTuple
 
 from voice_agent.dialogue.manners import Outcome
 from voice_agent.errors import SessionError
+from voice_agent.formats import Sounded
 from voice_agent.realtime.events import ClientEvent
-
-
-class Sounded(NamedTuple):
-    """How a sample of the playout came out, in monotonic seconds.
-
-    ``free_at``: from then on nothing held it back on purpose. ``given_at``: the device was given it.
-    ``heard_at``: it left the loudspeaker.
-    """
-
-    free_at: float
-    given_at: float
-    heard_at: float
 
 
 class Moment(NamedTuple):

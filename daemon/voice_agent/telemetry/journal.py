@@ -65,11 +65,15 @@ class JournalHandler(logging.Handler):
         self._lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send it one way or the other, or not at all."""
-        if self._lost and self._sent(_loss(self._lost)):
-            self._lost = 0
-        if not self._sent(record):
+        """Send it one way or the other, or not at all; whoever logs is never told."""
+        try:
+            if self._lost and self._sent(_loss(self._lost)):
+                self._lost = 0
+            if not self._sent(record):
+                self._lost += 1
+        except Exception:  # noqa: BLE001 - a value that cannot be printed, as logging's own handlers have it
             self._lost += 1
+            self.handleError(record)
 
     def close(self) -> None:
         """Let the sockets go."""

@@ -67,6 +67,8 @@ class Site(NamedTuple):
             return plain(HTTPStatus.FORBIDDEN)
         if request.path in self.pages:
             return self.pages[request.path]()
+        if not is_of_our_page(request):
+            return plain(HTTPStatus.FORBIDDEN)
         return self.watchers.welcome() if self.watchers else plain(HTTPStatus.NOT_FOUND)
 
     def _control(self, request: Request, act: Act) -> Answer:
@@ -83,6 +85,12 @@ def is_ours(request: Request) -> bool:
     """Whether a program of this machine asks, and not a web page in its browser."""
     named = names_us(request.fields.get("host", ""))
     return GUARD in request.fields and RELAYED.isdisjoint(request.fields) and named
+
+
+def is_of_our_page(request: Request) -> bool:
+    """Whether no other page asks: it could not read what it hears, but would keep a watcher's place."""
+    origin = request.fields.get("origin", "")
+    return not origin or origin.rpartition("/")[2] == request.fields.get("host", "")
 
 
 def names_us(host: str) -> bool:

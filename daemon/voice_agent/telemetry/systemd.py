@@ -1,7 +1,7 @@
 """The service manager: readiness and status by sd_notify(3). Does nothing outside systemd.
 
 Nothing here waits for it, as the event loop would, too: what a busy manager does not take is said again when
-the next thing is, a second later at the latest.
+the next thing is, a second later at the latest. Only the last words wait for it, and not for long.
 """
 
 import os
@@ -12,6 +12,9 @@ from time import monotonic_ns
 from sdnotify import SystemdNotifier
 
 MAX_UNSENT = 64
+LAST_WORDS_S = 0.2
+"""How long each of what is still unsaid at the end may take; the first that is not taken ends it."""
+
 BEAT = "WATCHDOG=1"
 
 
@@ -56,8 +59,10 @@ class ServiceManager:
         self._notify("STOPPING=1")
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Say what is still unsaid, if the manager takes it, and let go of the socket."""
         if self._notifier is not None and self._notifier.socket is not None:
+            self._notifier.socket.settimeout(LAST_WORDS_S)
+            self._send()
             self._notifier.socket.close()
 
     def _notify(self, state: str) -> None:

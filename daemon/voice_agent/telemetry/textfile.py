@@ -42,9 +42,13 @@ class TextFile:
 
     def _replace(self, page: bytes) -> None:
         """In a thread, as a worn card may take seconds; if nobody waits any more, nothing is left behind."""
-        with self._beside.open("wb") as file:
-            os.fchmod(file.fileno(), READABLE)
-            file.write(page)
+        try:
+            with self._beside.open("wb") as file:
+                os.fchmod(file.fileno(), READABLE)
+                file.write(page)
+        except OSError:  # a full disk: half a page is of no use, and takes room
+            self._beside.unlink(missing_ok=True)
+            raise
         with self._lock:
             if self._is_over:
                 self._beside.unlink()
