@@ -79,7 +79,7 @@ async def test_two_minutes_delivered_at_once_play_whole(tmp_path: Path) -> None:
             speaker.finish()
             assert speaker.positions().queued == len(whole)
             assert speaker.statistics().spilled > 0
-            await wait_until(lambda: speaker.positions().played == len(whole), "two minutes")
+            await wait_until(lambda: speaker.positions().played == len(whole), "two minutes", timeout_s=45)
         assert np.array_equal(sounding(card.played()), whole)
         assert speaker.statistics().lost_samples == 0
 

@@ -3,7 +3,9 @@
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,6 +95,28 @@ def test_an_elastic_clock_waits_for_a_late_application(tmp_path: Path) -> None:
 
 
 @in_own_process
+def test_when_a_sample_was_played_is_known_even_of_a_clock_that_waits(tmp_path: Path) -> None:
+    """After it was asked for, and before a block is asked for that needs its place in the card's buffer."""
+    with plugged_in(VirtualCard(tmp_path, elastic=True)) as card:
+        asked_s: list[float] = []
+        tape = Tape(counter(RATE))
+
+        def callback(*call: Any) -> tuple[bytes | None, int]:  # noqa: ANN401 - it is passed on
+            asked_s.append(time.monotonic())
+            return tape(*call)
+
+        with output(callback):
+            until(lambda: tape.position > RATE // 4, "a quarter of a second")
+            hold_the_gil(400)
+            until(lambda: tape.at_end, "the tape's end")
+        begin = int(np.flatnonzero(card.played())[0])
+        played_s = [card.played_at(begin + at) for at in range(0, RATE, BLOCK)]
+        assert max(later - sooner for sooner, later in pairwise(played_s)) > 0.3
+        for before, at, after in zip(asked_s, played_s, asked_s[2:], strict=False):
+            assert before - 0.005 <= at <= after + 0.002
+
+
+@in_own_process
 def test_a_plain_clock_does_not_wait_and_portaudio_reports_the_underflow(tmp_path: Path) -> None:
     with plugged_in(VirtualCard(tmp_path)) as card:
         tape = Tape(counter(RATE))
@@ -107,10 +131,10 @@ def test_a_plain_clock_does_not_wait_and_portaudio_reports_the_underflow(tmp_pat
 def test_a_plain_clock_is_real_time_and_speed_multiplies_it(tmp_path: Path) -> None:
     for speed in (1, 3):
         with plugged_in(VirtualCard(tmp_path / str(speed), speed=speed)) as card:
-            play(Tape(counter(RATE * 2 * speed)))  # two seconds: one late tick is 1 %
+            play(Tape(counter(RATE * 2 * speed)))
             first, last = (next(e for e in card.events() if e.event == name) for name in ("start", "stop"))
             ratio = (last.virtual_ns - first.virtual_ns) / (last.monotonic_ns - first.monotonic_ns)
-            assert ratio == pytest.approx(speed, rel=0.02)
+            assert ratio == pytest.approx(speed, rel=1e-6)  # however late the clock's ticks were
 
 
 @in_own_process

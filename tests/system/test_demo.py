@@ -4,16 +4,20 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import wave
+from itertools import takewhile
 from pathlib import Path
 from time import monotonic
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
 
 import voice_agent
+from voice_agent.config.schema import Metrics
 from voice_agent.demo.voices import synthesised
 from voice_agent.lab.card import VirtualCard
 
@@ -63,7 +67,7 @@ def test_the_demo_holds_its_conversation_and_leaves_everything_behind(
     turns = summary["turns"]
     assert [len(turn["tools"]) for turn in turns] == [1, 2, 0, 1, 1, 0, 2, 1, 1, 1, 1]
     assert [number for number, turn in enumerate(turns) if turn["interrupted"]] == [2]
-    assert 2000 < turns[2]["heard_ms"] < turns[2]["sent_ms"]
+    assert 2900 - summary["playout"]["waited_ms"] < turns[2]["heard_ms"] < turns[2]["sent_ms"]
     assert 0 <= turns[2]["silence_ms"] < (200 if summary["machine"]["disturbed"] else 40)
     assert [number for number, turn in enumerate(turns) if not turn["first_audio_ms"]] == [8]  # "stop"
     assert summary["playout"]["gaps"] == summary["playout"]["lost_samples"] == 0
@@ -92,10 +96,20 @@ def test_a_signal_ends_the_demo_and_its_server(number: signal.Signals, tmp_path:
     assert not Path("/proc", server).exists()
 
 
+def assert_others_can_watch(said: list[str]) -> None:
+    """It is where ``make observe`` looks, unless somebody else has that port."""
+    told = [line.split()[1] for line in said if line.split()[:1] == ["status"]]
+    if told:
+        with urlopen(f"{told[0]}metrics", timeout=5) as page:
+            assert b"\nvoice_agent_ready 1.0\n" in page.read()
+    else:
+        socket.create_connection(("127.0.0.1", Metrics().port), timeout=5).close()
+
+
 @pytest.mark.timeout(90)
 def test_a_person_can_talk_to_it(tmp_path: Path) -> None:
     [question] = asyncio.run(synthesised("light", ["What is the weather in Moscow?"], 24_000))
-    with VirtualCard(tmp_path / "room", noise_db=-70) as card:
+    with VirtualCard(tmp_path / "room", elastic=True, noise_db=-70) as card:
         process = subprocess.Popen(
             [*COMMAND[:-1], "--live", "--speech", "light", "--out", str(tmp_path / "out")],
             env=ENVIRONMENT | card.environment(),
@@ -105,9 +119,10 @@ def test_a_person_can_talk_to_it(tmp_path: Path) -> None:
         assert process.stdout is not None
         said = iter(process.stdout.readline, "")
         assert any("it is you who talks" in line for line in said)
-        assert any("time  who" in line for line in said)
+        before = list(takewhile(lambda line: "time  who" not in line, said))
         card.speak(question).result(timeout=30)
         assert any("In Moscow it is minus 3 degrees" in line for line in said)
+        assert_others_can_watch(before)
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=30)
     assert process.returncode == 0, rest
@@ -116,7 +131,7 @@ def test_a_person_can_talk_to_it(tmp_path: Path) -> None:
     [turn] = summary["turns"]
     assert turn["user"] == "what is the weather in moscow"
     assert [tool["name"] for tool in turn["tools"]] == ["get_weather"]
-    assert turn["silence_ms"] is turn["response_ms"] is summary["playout"]["starved_ms"] is None
+    assert turn["silence_ms"] is turn["response_ms"] is summary["playout"]["waited_ms"] is None
     with wave.open(str(tmp_path / "out" / "room.wav")) as sound:
         room = np.frombuffer(sound.readframes(sound.getnframes()), np.int16).reshape(-1, 2)
     assert room[:, 0].any()

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from voice_agent.cli import main
@@ -16,8 +17,8 @@ from voice_agent.demo.live import Tap
 from voice_agent.demo.probe import missing_device
 from voice_agent.demo.screen import Screen
 from voice_agent.demo.server import ServerAddress, own_command, serving
-from voice_agent.demo.stage import Span
-from voice_agent.demo.virtual import BLOCK, dry_spans, zero_of
+from voice_agent.demo.stage import Wait
+from voice_agent.demo.virtual import trimmed, waits_of, zero_of
 from voice_agent.demo.voices import synthesised
 from voice_agent.errors import VoiceAgentError
 from voice_agent.lab.card import VirtualCard
@@ -170,16 +171,20 @@ def test_the_cards_zero_is_read_off_the_event_that_was_least_late() -> None:
     assert zero_of([opened, late, exact]) == pytest.approx(1.0005)
 
 
-def test_a_card_is_dry_from_an_xrun_until_its_restart_is_heard() -> None:
+def test_the_waits_of_a_card_are_read_off_its_events() -> None:
     events = [
-        event(0, 0, "start"),
-        event(1, 500, "xrun"),
-        event(1, 510, "xrun", who="mic"),
-        event(2, 900, "stop"),
-        event(2, 900, "start"),
-        event(3, 2000, "stop"),
+        event(1000, 0, "start"),
+        event(1500, 400, "held")._replace(held_ms=100.0),
+        event(1600, 410, "held", who="mic"),
+        event(2000, 700, "held")._replace(held_ms=300.0),
+        event(2500, 1200, "stop")._replace(held_ms=303.0),
     ]
-    assert dry_spans(events) == (Span(500, 900 + BLOCK),)
+    assert waits_of(events) == (Wait(1.5, 400, 100.0), Wait(2.0, 700, 200.0))
+
+
+def test_silence_around_a_sound_is_left_out() -> None:
+    assert trimmed(np.array([0, 0, 1, 0, 2, 0], np.int16)).tolist() == [1, 0, 2]
+    assert trimmed(np.zeros(3, np.int16)).tolist() == []
 
 
 def test_a_tap_passes_on_what_it_keeps() -> None:

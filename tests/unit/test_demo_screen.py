@@ -80,7 +80,7 @@ def test_the_summary_names_the_figures_and_what_was_not_met() -> None:
     said = out.getvalue()
     assert "silent 20 ms after speech_started (120 ms after the first sound)" in said
     assert "1602 ms of 9000 ms were heard" in said
-    assert "17 of 18 met" in said
+    assert "18 of 19 met" in said
     assert "not met: pigs fly (none did)" in said
 
 

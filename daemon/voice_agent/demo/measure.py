@@ -33,8 +33,8 @@ class Measured:
     ``response_ms``: from the user's last sound to the answer's first. ``silence_ms``: from the arrival of
     ``speech_started`` to the last sounding sample of the answer that it cut. ``onset_to_silence_ms``: the
     same from the interrupter's first sound. ``lead_ms``, ``sound_ms``: from the moment at which the answer
-    began, as the daemon reckons, to its first and after its last sounding sample. ``starved_ms``: how much of
-    that was silence which a late machine caused.
+    began, as the daemon reckons, to its first and after its last sounding sample. All of it is time of the
+    recording; how long its card waited for a busy machine is not in it.
     """
 
     response_ms: float | None = None
@@ -42,7 +42,6 @@ class Measured:
     onset_to_silence_ms: float | None = None
     lead_ms: float | None = None
     sound_ms: float | None = None
-    starved_ms: float = 0.0
 
 
 def measured(evidence: Evidence) -> dict[int, Measured]:
@@ -73,14 +72,11 @@ def stray_samples(evidence: Evidence) -> int:
     return int(np.count_nonzero(recording.agent[silent]))
 
 
-def starved_ms(evidence: Evidence, within: Sequence[Span]) -> float:
-    """For how long the loudspeaker ran dry in these spans, all in all."""
-    samples = sum(_overlap(dry, span) for dry in evidence.starved for span in within)
-    return round(samples * 1000 / evidence.recording.rate, 1)
-
-
-def _overlap(one: Span, other: Span) -> int:
-    return max(0, min(one.end, other.end) - max(one.begin, other.begin))
+def waited_ms(evidence: Evidence, within: Sequence[Span]) -> float:
+    """For how long the card waited for the machine in these spans, all in all."""
+    waits = evidence.recording.waits
+    found = [wait.ms for wait in waits for span in within if span.begin <= wait.position < span.end]
+    return round(sum(found), 1)
 
 
 def answers(evidence: Evidence) -> list[Span]:
@@ -132,7 +128,6 @@ def _measured(evidence: Evidence, turn: Turn, after: Turn | None) -> Measured:
         onset_to_silence_ms=_between(recording, interrupter and interrupter.begin, sound.end),
         lead_ms=_between(recording, begins, sound.begin),
         sound_ms=_between(recording, begins, sound.end),
-        starved_ms=starved_ms(evidence, [Span(begins, sound.end)]),
     )
 
 

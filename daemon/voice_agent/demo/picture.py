@@ -115,7 +115,7 @@ class _Sheet:
             axes.axhline(y, color="#cccccc", linewidth=0.6, zorder=0)
 
     def _at(self, monotonic_s: float) -> float:
-        return monotonic_s - self._recording.zero_s
+        return self._recording.position(monotonic_s) / self._recording.rate
 
     def _shade(self, begin: float, end: float, y: float, colour: str) -> None:
         self._axes.fill_between([begin, end], y - LANE, y + LANE, color=colour, alpha=0.10, linewidth=0)

@@ -156,11 +156,7 @@ def _figures(summary: Summary) -> list[tuple[str, str]]:
         (
             "loudspeaker",
             f"{playout.gaps} gaps ({playout.gap_seconds:.3f} s), {playout.lost_samples} samples lost"
-            + (
-                f"; starved for {playout.starved_ms:.0f} ms by this busy machine"
-                if playout.starved_ms
-                else ""
-            ),
+            + (f"; waited {playout.waited_ms:.0f} ms for this busy machine" if playout.waited_ms else ""),
         ),
         *_disturbance(summary),
         ("microphone", f"{uplink.lost_samples} samples lost"),
@@ -171,7 +167,9 @@ def _figures(summary: Summary) -> list[tuple[str, str]]:
 def _disturbance(summary: Summary) -> list[tuple[str, str]]:
     if not summary.machine.disturbed:
         return []
-    words = f"a hypervisor withheld {summary.machine.withheld_s:.1f} s of processor time: sound came late"
+    words = (
+        f"a hypervisor withheld {summary.machine.withheld_s:.1f} s of processor time: the card had to wait"
+    )
     return [("machine", f"{words}, and its milliseconds are not judged")]
 
 

@@ -98,7 +98,7 @@ ENGLISH = (
     ),
     Line(
         "stop it",
-        "Stop.",
+        "Please stop.",
         words=("stop",),
         calls=(Wanted("stop", ""),),
         answer=(),

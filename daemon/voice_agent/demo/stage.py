@@ -1,6 +1,8 @@
 """The real agent on a stage: the daemon's own ``Agent`` in this process, observed and nothing more."""
 
 import asyncio
+import bisect
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -34,6 +36,9 @@ LOOK_S = 0.02
 class Display(Protocol):
     """Whoever shows the conversation while it happens."""
 
+    def progress(self, what: str, text: str) -> None:
+        """Something that took place before the conversation."""
+
     def begin(self, zero_s: float) -> None:
         """The agent is ready; the timeline's zero in monotonic seconds."""
 
@@ -46,7 +51,8 @@ class Recording:
     """Both sides of the conversation on one timeline.
 
     ``user`` and ``agent``: mono samples at ``rate`` Hz; sample 0 of both stands at ``zero_s``, monotonic
-    seconds. ``exact``: positions are those of the air itself, as only a virtual card knows them.
+    seconds. ``exact``: positions are those of the air itself, as only a virtual card knows them. ``waits``:
+    when its clock had waited for a busy machine, in order; what it waited for is not in the recording.
     """
 
     user: "NDArray[np.int16]"
@@ -54,10 +60,15 @@ class Recording:
     rate: int
     zero_s: float
     exact: bool
+    waits: tuple["Wait", ...] = ()
 
     def position(self, at_s: float) -> int:
-        """The sample at a moment."""
-        return max(0, round((at_s - self.zero_s) * self.rate))
+        """The sample at a moment; while the clock waits, the next one."""
+        index = bisect.bisect_right(self.waits, at_s, key=lambda wait: wait.ended_s)
+        since = self.waits[index - 1] if index else Wait(self.zero_s, 0, 0.0)
+        position = since.position + round((at_s - since.ended_s) * self.rate)
+        last = self.waits[index].position if index < len(self.waits) else position
+        return max(0, min(position, last))
 
 
 class Span(NamedTuple):
@@ -65,6 +76,14 @@ class Span(NamedTuple):
 
     begin: int
     end: int
+
+
+class Wait(NamedTuple):
+    """The card's clock went on with that sample at ``ended_s``, monotonic seconds, after waiting so long."""
+
+    ended_s: float
+    position: int
+    ms: float
 
 
 class Ring(NamedTuple):
@@ -86,8 +105,8 @@ class Utterance(NamedTuple):
 class Evidence:
     """What a conversation left behind.
 
-    ``latency_ms``: of the loudspeaker, as PortAudio says. ``starved``: spans of ``recording`` in which the
-    virtual card had to play silence because nobody gave it a block in time. ``unbroken``: no session was
+    ``latency_ms``: of the loudspeaker, as PortAudio says. ``faithful``: the
+    virtual card played what it was given, sample by sample. ``unbroken``: no session was
     lost. ``said``: the script's lines in order, as far as they were spoken. ``rang``: timers, one after
     another. ``ended``: the session was closed, as asked. ``withheld_s``: processor seconds that a hypervisor
     kept from this machine meanwhile.
@@ -99,7 +118,7 @@ class Evidence:
     latency_ms: float
     unbroken: bool
     said: tuple[Utterance, ...] = ()
-    starved: tuple[Span, ...] = ()
+    faithful: bool = True
     rang: tuple[Ring, ...] = ()
     ended: bool = False
     withheld_s: float = 0.0
@@ -114,7 +133,9 @@ class Stage:
     def __init__(self, server: ServerAddress, display: Display, state: Path, *, echo: bool) -> None:
         self.chronicle = Chronicle()
         self._display = display
-        self.agent = Agent(_config(server, echo=echo), lambda: None, observers=[self._observe], state=state)
+        self._metrics = _served_if_free()
+        config = _config(server, self._metrics, echo=echo)
+        self.agent = Agent(config, lambda: None, observers=[self._observe], state=state)
         self._work: asyncio.Task[None] | None = None
         self.rang: list[Ring] = []
 
@@ -155,6 +176,7 @@ class Stage:
         try:
             if not await self.until(self._ready, READY_TIMEOUT_S):
                 raise VoiceAgentError(f"the agent did not get ready: {self.agent.status()}")
+            self._tell_where_to_look()
             yield
         finally:
             watching.cancel()
@@ -171,6 +193,11 @@ class Stage:
                 return False
             await asyncio.sleep(LOOK_S)
         return True
+
+    def _tell_where_to_look(self) -> None:
+        if self._metrics.enabled:
+            where = f"http://{self._metrics.address}:{self._metrics.port}/"
+            self._display.progress("status", f"{where} while it lasts; `make observe` watches it")
 
     async def _watch_rings(self) -> None:
         while True:
@@ -193,7 +220,17 @@ class Stage:
         self._display.show(fact, at_s)
 
 
-def _config(server: ServerAddress, *, echo: bool) -> Config:
+def _served_if_free() -> Metrics:
+    """Where everybody expects them, unless a daemon is there already."""
+    usual = Metrics()
+    try:
+        socket.create_server((usual.address, usual.port)).close()
+    except OSError:
+        return Metrics(enabled=False)
+    return usual
+
+
+def _config(server: ServerAddress, metrics: Metrics, *, echo: bool) -> Config:
     """The daemon's defaults, but for where the server and its weather are."""
     weather = Weather(
         geocoding_url=f"{server.http_url}/v1/search", forecast_url=f"{server.http_url}/v1/forecast"
@@ -203,5 +240,5 @@ def _config(server: ServerAddress, *, echo: bool) -> Config:
         tools=Tools(weather=weather),
         audio=Audio(echo="auto" if echo else "off"),
         cues=Cues(enabled=False),  # whatever else sounds is judged to be stray; timers ring all the same
-        metrics=Metrics(enabled=False),
+        metrics=metrics,
     )

@@ -7,11 +7,10 @@ Fields beyond the obvious:
 * ``turns[]``: ``heard_ms`` of the answer's ``sent_ms`` were heard, the same number that the server was told
   when the answer was interrupted. ``silence_ms``, ``onset_to_silence_ms``, ``response_ms``: see
   ``measure.Measured``; ``null`` where there is nothing to measure, as on real devices.
-* ``playout.gaps`` are the daemon's: it had nothing to play in the middle of an answer. ``starved_ms`` is the
-  machine's: it was late, and the virtual card played silence in the middle of an answer; ``xruns`` counts
-  how often PortAudio says so, answer or not.
+* ``playout.gaps`` are the daemon's: it had nothing to play in the middle of an answer. ``waited_ms`` is the
+  machine's: it was late, and the virtual card's clock waited for it in the middle of an answer.
 * ``machine.withheld_s``: processor seconds that a hypervisor kept from this machine meanwhile. Is it
-  ``disturbed``, so that sound is missing for that reason, the milliseconds of the recording are not judged.
+  ``disturbed``, so that the card waited for that reason, the milliseconds of the recording are not judged.
 """
 
 from pathlib import Path
@@ -20,7 +19,7 @@ import msgspec
 
 from voice_agent.demo.chronicle import Turn
 from voice_agent.demo.expectations import Expectation, disturbed
-from voice_agent.demo.measure import Measured, answers, measured, starved_ms
+from voice_agent.demo.measure import Measured, answers, measured, waited_ms
 from voice_agent.demo.stage import Evidence
 from voice_agent.formats import samples_to_s
 
@@ -56,7 +55,7 @@ class PlayoutSummary(msgspec.Struct, frozen=True):
     gap_seconds: float
     lost_samples: int
     xruns: int
-    starved_ms: float | None
+    waited_ms: float | None
     latency_ms: float
 
 
@@ -105,7 +104,7 @@ def summarised(
             gap_seconds=round(samples_to_s(speaker.gap_samples, evidence.recording.rate), 3),
             lost_samples=speaker.lost_samples,
             xruns=speaker.xruns,
-            starved_ms=starved_ms(evidence, answers(evidence)) if evidence.recording.exact else None,
+            waited_ms=waited_ms(evidence, answers(evidence)) if evidence.recording.exact else None,
             latency_ms=round(evidence.latency_ms, 1),
         ),
         uplink=UplinkSummary(microphone.lost_samples, microphone.overflows),

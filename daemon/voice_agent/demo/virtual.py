@@ -1,4 +1,7 @@
-"""A scripted user in front of a virtual sound card, both in real time.
+"""A scripted user in front of a virtual sound card, both in real time, as far as the machine keeps up.
+
+Where it does not, the card's clock waits for it, as no crystal would: no sound is torn, every word can be
+understood, and the recording is by so much shorter than the conversation was.
 
 The card's two recordings and its log stand on one timeline, so here every latency can be measured where it
 counts: in the air between loudspeaker and ear.
@@ -8,21 +11,29 @@ import asyncio
 import os
 import tempfile
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
 
+from voice_agent.audio.pcm import silent_samples
 from voice_agent.demo.chronicle import Turn
 from voice_agent.demo.machine import withheld_s
 from voice_agent.demo.script import Line
 from voice_agent.demo.server import ServerAddress
-from voice_agent.demo.stage import Display, Evidence, Recording, Span, Stage, Utterance
+from voice_agent.demo.stage import Display, Evidence, Recording, Stage, Utterance, Wait
 from voice_agent.dialogue import State
 from voice_agent.lab.card import VirtualCard
 from voice_agent.lab.events import CardEvent
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from voice_agent.audio.ring import SampleRing
+
 RATE = 24_000
-BLOCK = RATE // 100
+TAPE_S = 300.0
+"""Longer than any conversation here."""
 PAUSE_S = 0.6
 """A polite user's pause after an answer."""
 ANSWER_TIMEOUT_S = 20.0
@@ -40,24 +51,30 @@ async def converse(
 ) -> Evidence:
     """Say every line (``spoken``: its PCM16 at 24 kHz) and hear what comes of it."""
     with tempfile.TemporaryDirectory(prefix="voice-agent-demo-") as scratch:
-        with VirtualCard(Path(scratch), noise_db=QUIET_DB) as card:
+        with VirtualCard(Path(scratch), elastic=True, noise_db=QUIET_DB) as card:
             os.environ.update(card.environment())  # before PortAudio initialises
             stage = Stage(server, display, Path(scratch), echo=False)
             async with stage.performing():
                 display.begin(zero_of(card.events()))
+                tape = stage.agent.ports.speaker.tap(TAPE_S)
                 withheld_before_s = withheld_s()
                 said = await _say_all(stage, card, lines, spoken)
                 statistics, unbroken, ended = stage.agent.ports.statistics(), stage.unbroken, stage.ended
                 events = card.events()
                 withheld_meanwhile_s = withheld_s() - withheld_before_s
+        played = card.played()
+        import numpy as np
+
         return Evidence(
             chronicle=stage.chronicle,
-            recording=Recording(card.captured(), card.played(), RATE, zero_of(card.events()), exact=True),
+            recording=Recording(
+                card.captured(), played, RATE, zero_of(events), exact=True, waits=waits_of(events)
+            ),
             statistics=statistics,
             latency_ms=stage.latency_ms,
             unbroken=unbroken,
             said=said,
-            starved=dry_spans(events),
+            faithful=np.array_equal(trimmed(_taken(tape)), trimmed(played)),
             rang=tuple(stage.rang),
             ended=ended,
             withheld_s=withheld_meanwhile_s,
@@ -109,18 +126,32 @@ async def _silence(stage: Stage, said: int) -> bool:
     return await stage.until(at_rest, ANSWER_TIMEOUT_S)
 
 
-def dry_spans(events: Sequence[CardEvent]) -> tuple[Span, ...]:
-    """When the loudspeaker had nothing to play: from each xrun until it was started again, and the block of
-    silence that PortAudio 19 starts it with.
-    """
-    told = [event for event in events if event.direction == "speaker" and event.event in ("xrun", "start")]
-    return tuple(
-        Span(event.position, after.position + BLOCK)
-        for event, after in pairwise(told)
-        if event.event == "xrun"
-    )
+def _taken(tape: "SampleRing") -> "NDArray[np.int16]":
+    """All that was given to the loudspeaker."""
+    import numpy as np
+
+    given = silent_samples(tape.written)
+    tape.read_into(given)
+    return np.array(given)
+
+
+def trimmed(samples: "NDArray[np.int16]") -> "NDArray[np.int16]":
+    """From the first to the last sample that sounds."""
+    import numpy as np
+
+    at = np.flatnonzero(samples)
+    return samples[at[0] : at[-1] + 1] if len(at) else samples[:0]
 
 
 def zero_of(events: Sequence[CardEvent]) -> float:
-    """When the card's timeline began, monotonic seconds: its clock ticks late, never early."""
+    """When the card's timeline began, monotonic seconds: its clock may have waited since, but never ran."""
     return min(event.monotonic_ns - event.virtual_ns for event in events if event.rate) / NS
+
+
+def waits_of(events: Sequence[CardEvent]) -> tuple[Wait, ...]:
+    """When the card's clock went on after it had waited for the machine."""
+    held = [event for event in events if (event.direction, event.event) == ("speaker", "held")]
+    return tuple(
+        Wait(now.monotonic_ns / NS, now.position, now.held_ms - before_ms)
+        for before_ms, now in zip([0.0, *(event.held_ms for event in held)], held, strict=False)
+    )

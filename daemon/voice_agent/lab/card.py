@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 Fault = Literal["spk-gone", "mic-gone", "spk-stall", "mic-stall", "spk-xrun", "mic-zero", "mic-stuck"]
 """Unplugged, clock stopped, starved at every block, or bringing nothing but one value; until ``heal``."""
 
+PLACED = ("start", "held", "stop")
+"""Events that happen to the very sample that they tell, once a rate is set."""
 FRESH = ("speaker.raw", "mic.raw", "events.log", "fault", "mic.fifo", "echo.ir")
 
 
@@ -61,6 +63,7 @@ class VirtualCard:
         build_directory: Path | None = None,
     ) -> None:
         self.directory = directory.resolve()
+        self._speed = speed
         self._prepare_files()
         common: dict[str, float] = {"elastic": int(elastic), "speed": speed, "echo_ms": echo_ms}
         if echo_db is not None:
@@ -120,6 +123,15 @@ class VirtualCard:
         """``len(played())``, without reading it."""
         path = self.directory / "speaker.raw"
         return path.stat().st_size // BYTES_PER_SAMPLE if path.exists() else 0
+
+    def played_at(self, position: int) -> float:
+        """When a sample of ``played()`` left the loudspeaker, monotonic seconds; to 5 ms if it is elastic.
+
+        An elastic card's recording is shorter than the time it took, by what the clock waited for.
+        """
+        known = [each for each in self.events() if each.direction == "speaker" and each.event in PLACED]
+        before = next(each for each in reversed(known) if each.position <= position)
+        return before.monotonic_ns / 1e9 + (position - before.position) / before.rate / self._speed
 
     def events(self) -> Sequence[CardEvent]:
         """What happened to the card so far, oldest first."""

@@ -12,7 +12,8 @@ class CardEvent(NamedTuple):
     direction: str
     """``speaker`` or ``mic``."""
     event: str
-    """``open setup start stop xrun close``; of the microphone also ``speech`` and ``quiet``."""
+    """``open setup start stop xrun close``; of the microphone also ``speech`` and ``quiet``, and of the
+    loudspeaker ``held`` for each 5 ms that an elastic clock has waited."""
     position: int
     """Samples of that direction's recording."""
     rate: int

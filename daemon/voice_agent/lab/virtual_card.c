@@ -104,6 +104,7 @@ static int card_prepare(snd_pcm_ioplug_t *io)
 static int card_start(snd_pcm_ioplug_t *io)
 {
     struct converter *c = enter(io);
+    tick_now(c->room);
     c->running = true;
     log_event(c, "start");
     leave(c);
@@ -113,6 +114,7 @@ static int card_start(snd_pcm_ioplug_t *io)
 static int card_stop(snd_pcm_ioplug_t *io)
 {
     struct converter *c = enter(io);
+    tick_now(c->room);
     if (c->running)
         log_event(c, "stop");
     c->running = false;

@@ -22,6 +22,7 @@
 #define TICK_NS 2000000LL        /* of virtual time: well under the shortest block a caller asks for (10 ms) */
 #define SHORTEST_SLEEP_NS 50000LL /* about what a sleep costs anyway */
 #define FAULT_LOOK_NS 10000000LL /* a fault is injected by hand or by a test: 10 ms is soon enough */
+#define HELD_NEWS_NS 5000000LL   /* a line in the log for so much waiting: from these, real time is reckoned */
 #define CHUNK 2048               /* samples moved at a time; bounds the stack, not the step of the clock */
 #define STUCK_AT 1234            /* what a stuck converter brings: any value but zero */
 #define CLOCK_PRIORITY 20        /* above everything ordinary, below the kernel's own threads (50) */
@@ -42,7 +43,8 @@ static void log_event_at(struct converter *c, const char *event, uint64_t positi
 {
     struct room *room = c->room;
     char line[200];
-    int length = snprintf(line, sizeof line, "%lld %lld %s %s %llu %u %.1f\n", (long long)monotonic_ns(),
+    int64_t now_ns = room->clock_runs ? room->last_ns : monotonic_ns(); /* both times are of one moment */
+    int length = snprintf(line, sizeof line, "%lld %lld %s %s %llu %u %.1f\n", (long long)now_ns,
                           (long long)room->virtual_ns, c->name, event, (unsigned long long)position,
                           c->rate, room->held_ns / 1e6);
     if (write(room->events, line, length) < 0)
@@ -104,10 +106,11 @@ void show_readiness(struct converter *c)
         c->ready_shown = !c->ready_shown;
 }
 
-static void stop_with_xrun(struct converter *c)
+/* `position`: of the first sample that is missing, in the recording. */
+static void stop_with_xrun(struct converter *c, uint64_t position)
 {
     c->xrun = true;
-    log_event(c, "xrun");
+    log_event_at(c, "xrun", position);
 }
 
 /* ---------------------------------------------------------------- timeline and recordings */
@@ -153,7 +156,7 @@ static void take_from_ring(struct converter *c, int16_t *samples, size_t count)
         samples[i] = c->ring[(c->moved + i) % c->size];
     c->moved += taken;
     if ((taken < count && !draining(c)) || (c->room->faults & SPK_XRUN))
-        stop_with_xrun(c);
+        stop_with_xrun(c, c->position + taken);
 }
 
 static void run_speaker(struct room *room)
@@ -253,7 +256,7 @@ static void go_flat(const struct room *room, int16_t *samples, size_t count)
 static void put_into_ring(struct converter *c, const int16_t *samples, size_t count)
 {
     if (count > c->size - queued(c)) {
-        stop_with_xrun(c);
+        stop_with_xrun(c, c->position);
         return;
     }
     for (size_t i = 0; i < count; i++)
@@ -326,15 +329,27 @@ static void advance(struct room *room)
     int64_t now = monotonic_ns();
     int64_t wanted = (now - room->last_ns) * room->speed;
     int64_t step = room->elastic ? elastic_step(room, wanted) : wanted;
+    room->held_ns += wanted - step;
+    if (room->held_ns - room->held_told_ns >= HELD_NEWS_NS) {
+        room->held_told_ns = room->held_ns;
+        room->last_ns = now - step / room->speed; /* it waited first: what it plays now may have come just now */
+        log_event(&room->speaker, "held");
+    }
     room->last_ns = now;
     room->virtual_ns += step;
-    room->held_ns += wanted - step;
     if (now - room->faults_read_ns > FAULT_LOOK_NS)
         look_for_faults(room);
     run_speaker(room); /* first: the echo needs what is being played in this very step */
     run_microphone(room);
     show_readiness(&room->speaker);
     show_readiness(&room->microphone);
+}
+
+/* What begins or ends now must not begin with the last tick, which may have been long ago. */
+void tick_now(struct room *room)
+{
+    if (room->clock_runs)
+        advance(room);
 }
 
 static void *run_clock(void *argument)

@@ -43,7 +43,7 @@ struct room {
     pthread_mutex_t mutex; /* guards all below; nothing of alsa-lib is called with it held */
     pthread_cond_t moved;  /* the application has written, read or is about to wait */
     bool clock_runs;
-    int64_t virtual_ns, last_ns, held_ns, faults_read_ns;
+    int64_t virtual_ns, last_ns, held_ns, held_told_ns, faults_read_ns;
     unsigned faults;
     bool elastic;
     double speed, echo_gain, echo_ms, noise_rms;
@@ -63,6 +63,7 @@ struct room *find_room(const char *directory);
 
 /* All below: with the room's mutex held. */
 int start_clock(struct room *room);
+void tick_now(struct room *room);
 void look_for_faults(struct room *room);
 void look_for_response(struct room *room);
 void emit(struct room *room, uint64_t position, const int16_t *samples, size_t count);
