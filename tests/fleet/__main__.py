@@ -8,6 +8,8 @@ import sys
 
 from tests.nspawn import image
 
+SCENES = ("tests/fleet/steps.py", "tests/fleet/scenes.py")
+
 
 def main(options: list[str]) -> int:
     """The process's exit code."""
@@ -16,7 +18,7 @@ def main(options: list[str]) -> int:
     except image.NotPossible as error:
         print(f"test-fleet: skipped, no device can be booted here: {error}")
         return 0
-    command = [sys.executable, "-m", "pytest", "-v", "--no-header", "tests/fleet/scenes.py", *options]
+    command = [sys.executable, "-m", "pytest", "-v", "--no-header", *SCENES, *options]
     return subprocess.run(command, cwd=image.ROOT, check=False).returncode
 
 

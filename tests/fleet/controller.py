@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.fleet.devices import Device, Switch
+from tests.fleet.devices import USER, Device, Switch
 from tests.nspawn.image import ROOT
 
 PLAYBOOKS = ROOT / "deploy" / "ansible"
@@ -40,7 +40,10 @@ class Run(NamedTuple):
 
 
 class Controller:
-    """Of these devices; ``base``: variables of all of them, ``vaulted``: those that a vault keeps."""
+    """Of these devices.
+
+    ``base``: variables of all of them, ``own``: of one of them, ``vaulted``: those that a vault keeps.
+    """
 
     def __init__(self, folder: Path, switch: Switch, devices: Sequence[Device], key: Path) -> None:
         self.said = ""
@@ -49,6 +52,7 @@ class Controller:
         self._switch = switch
         self._key = key
         self.base: dict[str, object] = {}
+        self.own: dict[str, Variables] = {}
         self.vaulted: dict[str, object] = {}
         self.hosts = {device.name: device.address for device in devices}
 
@@ -80,15 +84,18 @@ class Controller:
         return Run(done.returncode, said, dict(_tallies(said)))
 
     def _inventory(self, also: Mapping[str, str]) -> Path:
-        hosts = {name: {"ansible_host": address} for name, address in {**self.hosts, **also}.items()}
+        everybody = {**self.hosts, **also}
+        hosts = {
+            name: {"ansible_host": address, **self.own.get(name, {})} for name, address in everybody.items()
+        }
+        ssh = {"ansible_user": USER, "ansible_ssh_private_key_file": str(self._key)}
         file = self._folder / "hosts.json"
-        file.write_text(json.dumps({"voice_agents": {"hosts": hosts}}))
+        file.write_text(json.dumps({"voice_agents": {"hosts": hosts, "vars": {**ssh, **self.base}}}))
         return file
 
     def _given(self, more: Variables) -> Path:
         file = self._folder / "variables.json"
-        ssh = {"ansible_user": "root", "ansible_ssh_private_key_file": str(self._key)}
-        file.write_text(json.dumps({**ssh, **self.base, **more}))
+        file.write_text(json.dumps(more))
         return file
 
     def _vault(self) -> Path:
@@ -110,13 +117,15 @@ class Controller:
         known = f"-o UserKnownHostsFile={self._folder}/known -o StrictHostKeyChecking=accept-new"
         return os.environ | {
             "ANSIBLE_CONFIG": str(PLAYBOOKS / "ansible.cfg"),
+            "ANSIBLE_LOG_PATH": str(self._folder / "ansible.log"),  # with times
             "ANSIBLE_HOME": str(self._folder / "home"),
             "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_SSH_ARGS": f"-o ControlMaster=auto -o ControlPersist=60s {known}",
+            "ANSIBLE_SSH_COMMON_ARGS": known,
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self._folder / "cp"),
             "ANSIBLE_VAULT_PASSWORD_FILE": str(self._folder / "vault-password"),
             "LC_ALL": "C.UTF-8",
             "PATH": f"{VENV}/bin:{os.environ['PATH']}",
+            "TZ": "Asia/Kathmandu",  # as operators have one, and devices another
         }
 
 

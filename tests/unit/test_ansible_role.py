@@ -66,6 +66,13 @@ def test_pins_lose_what_is_named_and_nothing_else() -> None:
     )
 
 
+def test_extras_bring_what_the_daemon_needs_of_older_pythons_only() -> None:
+    """Debian's packages have not brought it, and MCP's SDK takes it of every Python."""
+    base, of_mcp = FILTERS.today_names(DAEMON), (ROOT / "deploy/requirements/mcp.txt").read_text()
+    assert "numpy" in base
+    assert "typing-extensions" in FILTERS.pinned_names(FILTERS.pins_without(of_mcp, base))
+
+
 def test_what_a_reload_cannot_take_is_told_in_the_words_that_the_handler_looks_for() -> None:
     words = "takes a restart"
     assert words in (ROLE / "handlers/main.yml").read_text()
@@ -81,5 +88,19 @@ def test_every_variable_is_explained_and_has_its_default() -> None:
 
 
 def test_its_scripts_are_shell() -> None:
-    for script in ("keep", "put-back"):
+    for script in ("keep", "put-back", "tidy"):
         subprocess.run(["sh", "-n", ROLE / "files" / script], check=True)
+
+
+def test_the_guide_speaks_of_variables_that_there_are() -> None:
+    spoken = set(re.findall(r"voice_agent_\w+", (ROOT / "deploy/README.md").read_text()))
+    playbooks = "".join(file.read_text() for file in ROLE.parents[1].glob("*.yml"))
+    metrics = (ROOT / "docs/metrics.md").read_text()
+    known = playbooks + metrics + (ROLE / "meta/argument_specs.yml").read_text()
+    assert {name for name in spoken if not re.search(rf"\b{name}\b", known)} == set()
+
+
+def test_a_vault_finds_room_beside_the_variables_of_a_group() -> None:
+    """A file of the group's name would not be read any more once there is a folder of that name."""
+    groups = ROLE.parents[1] / "inventory/group_vars"
+    assert [each.name for each in groups.iterdir() if not each.is_dir()] == []

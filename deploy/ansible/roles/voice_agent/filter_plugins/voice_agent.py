@@ -57,6 +57,11 @@ def pinned_names(pins: str) -> list[str]:
     return sorted({block[1] for block in PIN.finditer(pins)})
 
 
+def today_names(pins: str) -> list[str]:
+    """Those that not only older Pythons take: what Debian brings as well."""
+    return sorted({block[1] for block in PIN.finditer(pins) if "python_full_version <" not in block[0]})
+
+
 def pins_without(pins: str, names: Collection[str]) -> str:
     """A file of pins less these packages."""
     return "".join(block[0] for block in PIN.finditer(pins) if block[1] not in names)
@@ -70,5 +75,6 @@ class FilterModule:
         return {
             "voice_agent_toml": as_toml,
             "voice_agent_names": pinned_names,
+            "voice_agent_today_names": today_names,
             "voice_agent_without": pins_without,
         }
