@@ -39,6 +39,18 @@ def test_the_settings_of_prometheus_are_settings(arguments: tuple[str, ...]) -> 
     assert code == 0, said
 
 
+def test_what_the_readme_installs_is_found_whole(tmp_path: Path) -> None:
+    for path in (DEPLOYED / "prometheus.yml", *DEPLOYED.glob("rules/*.yml"), *DEPLOYED.glob("targets/*.yml")):
+        there = tmp_path / path.relative_to(DEPLOYED)
+        there.parent.mkdir(exist_ok=True)
+        there.write_text(path.read_text().replace("/etc/prometheus/", f"{tmp_path}/"))
+    for name in ("voice-agent-password", "voice-agent-ca.pem"):
+        (tmp_path / name).write_text("")
+    code, said = tried("promtool", "check", "config", str(tmp_path / "prometheus.yml"))
+    assert code == 0, said
+    assert "example" not in said, "prices of nobody's would be on the boards"
+
+
 def test_the_settings_of_alertmanager_are_settings() -> None:
     code, said = tried("amtool", "check-config", str(DEPLOYED / "alertmanager.yml"))
     assert code == 0, said

@@ -4,7 +4,12 @@
 """
 
 import asyncio
+import os
 import re
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -66,7 +71,7 @@ def scene(play: Scene) -> Callable[[Path], None]:
 
 
 @scene
-async def test_an_outage_is_told_as_a_page_and_a_ticket_and_its_end_as_well(tmp_path: Path) -> None:
+async def test_an_outage_of_one_device_is_told_in_tickets_and_its_end_as_well(tmp_path: Path) -> None:
     async with watched(tmp_path) as (server, _voice, stack):
         await until_streaming(server)
         await until_seen(stack, "voice_agent:can_converse:bool == 1")
@@ -77,9 +82,10 @@ async def test_an_outage_is_told_as_a_page_and_a_ticket_and_its_end_as_well(tmp_
         assert ticket.receiver == "tickets"
         assert ticket.labels["instance"] == "this"
         assert ticket.annotations["summary"] == "this has had no session for 10 minutes"
-        page = await stack.hook.until("VoiceAgentAvailabilityBurnsFast", 60)
-        assert page.receiver == "pager"
-        assert "fleet trial" in page.annotations["description"]
+        promise = await stack.hook.until("VoiceAgentAvailabilityBurnsSlowly", 60)
+        assert promise.receiver == "tickets"
+        assert "fleet trial" in promise.annotations["description"]
+        assert not [each for each in stack.hook.told if each.receiver == "pager"]
         server.calm()
         await stack.hook.until("VoiceAgentNoSession", 60, firing=False)
 
@@ -93,6 +99,8 @@ async def test_a_key_that_is_refused_is_told_as_what_only_people_can_cure(tmp_pa
         assert not [each for each in stack.hook.told if each.alert == "VoiceAgentNoSession"]
         voice.process.kill()
         await stack.hook.until("VoiceAgentDown", 60)
+        page = await stack.hook.until("VoiceAgentNothingSeen", 60)
+        assert page.receiver == "pager"
 
 
 @scene
@@ -125,3 +133,17 @@ async def test_while_a_fleet_fails_its_devices_are_not_told_of_and_others_are(tm
         assert told.labels["instance"] == "hotels-1"
         names = [each.labels.get("instance") for each in stack.hook.told]
         assert not {"homes-1", "homes-2"} & {*names}
+
+
+def test_what_was_begun_to_observe_ends_with_it(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "tests.observe", "--no-boards", "--target", "127.0.0.1:9"]
+    surroundings = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=surroundings) as observing:
+        assert observing.stdout
+        found = (re.findall(r"http://127.0.0.1:(\d+)/graph", line) for line in observing.stdout)
+        (port,) = next(filter(None, found))
+        observing.send_signal(signal.SIGTERM)
+        assert observing.wait(30) == 0
+    assert not [*tmp_path.iterdir()]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(port)), timeout=1)

@@ -9,8 +9,10 @@ import pytest
 import yaml
 
 from tests.grafana.vocabulary import given, labels_of, parsed
-from tests.observe.hasty import shortened
+from tests.observe.__main__ import main as observe
+from tests.observe.hasty import UNITS_S, shortened
 from voice_agent.audio.names import Direction
+from voice_agent.audio.quiet import QUIET_S
 from voice_agent.audio.states import Restart
 from voice_agent.cli import main
 from voice_agent.config.schema import Config, Provider
@@ -29,12 +31,14 @@ TRIALS = [
     for check in trial["promql_expr_test"]
 ]
 
-RULES: list[dict[str, Any]] = [
-    rule
+GROUPS: dict[str, dict[str, Any]] = {
+    group["name"]: group
     for path in sorted((DEPLOYED / "rules").glob("*.yml"))
     for group in yaml.safe_load(path.read_text())["groups"]
-    for rule in group["rules"]
-]
+}
+RULES: list[dict[str, Any]] = [rule for group in GROUPS.values() for rule in group["rules"]]
+PROMETHEUS = yaml.safe_load((DEPLOYED / "prometheus.yml").read_text())
+ALERTMANAGER = yaml.safe_load((DEPLOYED / "alertmanager.yml").read_text())
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 VALUES = {
     "state": {*STATES},
@@ -42,7 +46,7 @@ VALUES = {
     "reason": {*Restart},
     "direction": {direction.value for direction in Direction},
     "outcome": {*get_args(Outcome), "remote"},
-    "le": {str(bound) for bound in FIRST_AUDIO_S},
+    "le": {str(bound) for bound in (*FIRST_AUDIO_S, *QUIET_S)},
     "job": {"voice-agent"},
     "file": {".*voice-agent.prom"},
 }
@@ -83,6 +87,28 @@ def test_a_recorded_name_says_whose_figure_it_is() -> None:
         assert level in {"voice_agent", "voice_agent_fleet"}, name
         if level == "voice_agent_fleet":
             assert "instance" not in labels_of(name), f"{name} would be as many as there are devices"
+
+
+def seconds(text: str) -> int:
+    """Of a duration such as ``5m``."""
+    return int(text[:-1]) * UNITS_S[text[-1]]
+
+
+def interval_s(group: dict[str, Any]) -> int:
+    return seconds(group.get("interval", PROMETHEUS["global"]["evaluation_interval"]))
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_rules_are_computed_as_often_as_it_is_worth(name: str) -> None:
+    group = GROUPS[name]
+    if any("record" in rule for rule in group["rules"]):
+        assert interval_s(group) <= 120, (
+            "a figure stands for five minutes, and must be there when one is late"
+        )
+    exprs = [rule["expr"] for rule in group["rules"] if "voice_agent_fleet:" not in rule["expr"]]
+    back_s = max(map(seconds, re.findall(r"\[(\d+[smhdw])\]", str(exprs))), default=0)
+    assert back_s < 3600 or interval_s(group) >= 60, "an hour of each device, twice a minute"
+    assert back_s < 86400 or interval_s(group) >= 300, "a day of each device, every minute"
 
 
 @EACH_ALERT
@@ -164,12 +190,81 @@ def test_pages_name_commands_that_there_are(capsys: pytest.CaptureFixture[str]) 
     assert set(re.findall(r"voice-agent ([a-z][a-z-]*)(?: --[a-z]+[^`\n]*)?`", text)) <= commands
 
 
+def test_pages_name_events_that_are_logged() -> None:
+    text = "".join(path.read_text() for path in PAGES.glob("*.md"))
+    source = "".join(path.read_text() for path in (ROOT / "daemon").rglob("*.py"))
+    events = set(re.findall(r'VOICE_AGENT_EVENT="([^"]+)"', text))
+    assert len(events) > 3
+    assert not {event for event in events if f'"{event}"' not in source}
+
+
+def test_whom_to_observe_is_a_host_and_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    for target in ("kitchen", ":9477", "kitchen:http"):
+        monkeypatch.setattr("sys.argv", ["observe", "--target", target])
+        with pytest.raises(SystemExit) as ended:
+            observe()
+        assert ended.value.code == 2
+
+
+def named(matcher: str) -> set[str]:
+    """The alerts that Alertmanager would find."""
+    (wanted,) = re.findall(r"alertname =~? \"?([^\"]+)", matcher)
+    return {name for name in ALERTS if re.fullmatch(wanted, name)}
+
+
 def test_inhibitions_and_routes_speak_of_alerts_that_there_are() -> None:
-    text = (DEPLOYED / "alertmanager.yml").read_text()
-    for rule in yaml.safe_load(text)["inhibit_rules"]:
-        for matcher in (*rule["source_matchers"], *rule["target_matchers"]):
-            (wanted,) = re.findall(r"alertname =~? \"?([^\"]+)", matcher)
-            assert [name for name in ALERTS if re.fullmatch(wanted, name)], wanted
+    matchers = [
+        *(matcher for rule in ALERTMANAGER["inhibit_rules"] for matcher in rule["source_matchers"]),
+        *(matcher for rule in ALERTMANAGER["inhibit_rules"] for matcher in rule["target_matchers"]),
+        *(matcher for route in ALERTMANAGER["route"]["routes"] for matcher in route["matchers"]),
+    ]
+    for matcher in matchers:
+        assert "alertname" not in matcher or named(matcher), matcher
+
+
+@pytest.mark.parametrize(
+    ("cause", "kept_back", "of_the_same"),
+    [
+        ("FleetCannotConverse", "SiteCannotConverse", {"fleet"}),
+        ("FleetCannotConverse", "NoSession", {"fleet"}),
+        ("SiteCannotConverse", "Down", {"fleet", "site"}),
+        ("FleetShrinks", "Gone", {"fleet"}),
+        ("NothingSeen", "Gone", set()),
+        ("LatencyBurnsFast", "AnswersSlow", {"fleet"}),
+        ("LatencyBurnsFast", "LatencyBurnsSlowly", {"fleet"}),
+        ("Down", "Reconnects", {"fleet", "site", "instance"}),
+    ],
+)
+def test_what_many_have_is_not_told_of_each(cause: str, kept_back: str, of_the_same: set[str]) -> None:
+    rules = [
+        {*rule.get("equal", ())}
+        for rule in ALERTMANAGER["inhibit_rules"]
+        for source in rule["source_matchers"]
+        for target in rule["target_matchers"]
+        if f"VoiceAgent{cause}" in named(source) and f"VoiceAgent{kept_back}" in named(target)
+    ]
+    assert of_the_same in rules
+
+
+@pytest.mark.parametrize("cause", ["VoiceAgentFleetCannotConverse", "VoiceAgentSiteCannotConverse"])
+def test_tickets_of_devices_wait_until_that_of_all_can_be_there(cause: str) -> None:
+    recorded_s = interval_s(GROUPS["voice-agent-devices"]) + interval_s(GROUPS["voice-agent-fleet"])
+    comes_s = recorded_s + interval_s(GROUPS["voice-agent-fleet-alerts"]) + seconds(ALERTS[cause]["for"])
+    told_s = seconds(ALERTS["VoiceAgentDown"]["for"]) + seconds(ALERTMANAGER["route"]["group_wait"])
+    assert comes_s <= told_s
+
+
+@pytest.mark.parametrize(
+    ("given_name", "name"), [("", "kitchen.example"), ("kitchen", "kitchen")], ids=["by address", "by list"]
+)
+def test_a_device_keeps_the_name_that_the_list_gives_it(given_name: str, name: str) -> None:
+    (job,) = PROMETHEUS["scrape_configs"]
+    (rule,) = job["relabel_configs"]
+    labels = {"instance": given_name, "__address__": "kitchen.example:9477"}
+    joined = ";".join(labels[label] for label in rule["source_labels"])
+    if found := re.fullmatch(rule["regex"], joined):
+        labels[rule["target_label"]] = found[1]
+    assert labels["instance"] == name
 
 
 def test_time_can_be_shortened() -> None:

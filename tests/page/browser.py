@@ -19,6 +19,7 @@ import aiohttp
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 LOOK_S = 0.05
 START_S = 30.0
+STOP_S = 10.0
 QUIET = (
     "--headless=new",
     "--remote-debugging-port=0",
@@ -127,9 +128,13 @@ class Tab:
             raise AssertionError(f"never true: {expression}\nshown:\n{shown}") from None
 
     async def picture(self, path: Path) -> None:
+        """The whole page, as a file."""
+        await asyncio.to_thread(path.write_bytes, await self.seen())
+
+    async def seen(self) -> bytes:
         """The whole page, as PNG."""
         told = await self.call("Page.captureScreenshot", captureBeyondViewport=True)
-        await asyncio.to_thread(path.write_bytes, b64decode(told["data"]))
+        return b64decode(told["data"])
 
     @property
     def errors(self) -> list[str]:
@@ -167,9 +172,19 @@ async def browsing(directory: Path) -> AsyncIterator[Tab]:
             yield tab
             reading.cancel()
     finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+        await _ended(process)
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """By itself if it can."""
+    if process.returncode is None:
+        process.terminate()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+    await process.wait()
 
 
 async def _address(told: Path, runs: Callable[[], bool]) -> str:

@@ -15,6 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from voice_agent.agent import Agent
+from voice_agent.audio.names import Direction
+from voice_agent.audio.states import Restart
 from voice_agent.config import Config
 from voice_agent.config.schema import Provider, ToolName
 from voice_agent.dialogue import AnswerFailed, Fact, Outcome, ServerFault, ToolAnswered, ToolCalled
@@ -27,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "scale.md"
 RULES = ROOT / "deploy" / "prometheus" / "rules"
 
-AT_START = 375
+AT_START = 380
 """Series of a daemon that has done nothing yet, but for two of each component."""
 COMPONENTS = 20
 EVER = 680
@@ -114,6 +116,12 @@ def values(found: Iterable[Sample]) -> dict[str, set[str]]:
 
 def test_a_daemon_begins_with_few_series() -> None:
     assert len(samples()) <= AT_START
+
+
+def test_a_sound_device_has_its_restarts_from_the_start_so_that_the_first_one_is_seen() -> None:
+    restarts = [each for each in samples() if each.name == "voice_agent_device_restarts_total"]
+    found = {(each.labels["direction"], each.labels["reason"]): each.value for each in restarts}
+    assert found == {(way.value, why.value): 0 for way in Direction for why in Restart}
 
 
 def test_whatever_happens_there_are_never_many() -> None:
