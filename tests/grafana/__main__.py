@@ -7,28 +7,24 @@ done.
 
 import argparse
 import asyncio
-import json
-import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from deploy.grafana.source.catalogue import texts
-from tests.grafana.answers import empty
-from tests.grafana.observed import perform, prometheus, span
-from tests.grafana.pictures import Easel, Moment, picture
+from tests.grafana.answers import empty, unstaged
+from tests.grafana.gallery import ENTRANCE, HOST, SCRATCH, Gallery, Moment, boards, bundled
+from tests.grafana.observed import Span, perform, prometheus, span
+from tests.grafana.pictures import draw
 from tests.observe.programs import Missing, program
-from tests.page.browser import browsing, find
+from tests.page.browser import find
 from voice_agent.errors import LabUnavailable
 
-ROOT = Path(__file__).parents[2]
-SCRATCH = ROOT / "build/dashboards"
-SOURCE = Path(__file__).parent / "render"
+PLAY = SCRATCH / "play"
 BEGINNING_S = 65.0
 """Until all have begun to talk, and a minute more, over which averages are taken; pictures begin there."""
+WELL_S = 40.0
+"""The picture of a fleet that is well begins sooner, since it ends with the calm."""
+DEVICE = "office"
+"""Whose board is drawn: much happens to it."""
 
 
 def main() -> int:
@@ -36,9 +32,10 @@ def main() -> int:
     arguments = _arguments()
     try:
         program("prometheus")
-        bundle = _bundled(SCRATCH / "render") if arguments.pictures else None
+        bundle = _drawable() if arguments.pictures else None
         if not arguments.again:
-            asyncio.run(perform(SCRATCH / "play", arguments.seconds))
+            print(f"  seven devices, {arguments.seconds:g} s", flush=True)
+            asyncio.run(perform(PLAY, arguments.seconds))
         return asyncio.run(_shown(arguments.pictures, bundle))
     except (Missing, LabUnavailable) as reason:
         print(f"dashboards-shot: skipped, {reason}")
@@ -50,45 +47,41 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=300.0, help="how long the play is")
     parser.add_argument("--again", action="store_true", help="no play: what the last one has left")
     parser.add_argument("--pictures", type=Path, metavar="DIRECTORY", help="draw the boards into it")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.again and not (PLAY / "span.json").exists():
+        parser.error("no play has been performed here: leave --again out")
+    return arguments
 
 
-def _bundled(directory: Path) -> Path:
-    """Grafana's components and ours, as one script; nothing is installed twice."""
-    if not (find() and shutil.which("npm")):
-        raise Missing("no Chromium or no npm here: scripts/system-packages page, and Node.js 20 or newer")
-    shutil.copytree(SOURCE, directory, dirs_exist_ok=True)
-    wanted, had = directory / "package-lock.json", directory / "node_modules/.installed"
-    if not had.exists() or had.read_bytes() != wanted.read_bytes():
-        quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--silent")
-        subprocess.run(["npm", "ci", *quiet], cwd=directory, check=True)
-        shutil.copy(wanted, had)
-    subprocess.run(["npm", "run", "--silent", "bundle"], cwd=directory, check=True)
-    return directory / "dist"
+def _drawable() -> Path:
+    if not find():
+        raise Missing("no Chromium here: scripts/system-packages page")
+    return bundled()
 
 
 async def _shown(pictures: Path | None, bundle: Path | None) -> int:
     """Ask everything of what the play has left, and draw it."""
-    began, ended = span(SCRATCH / "play")
-    boards = {Path(name).stem: json.loads(text) for name, text in texts().items()}
-    moment = Moment(began + BEGINNING_S, ended)
-    async with prometheus(SCRATCH / "play") as source:
-        without = await empty(boards, moment, source.port)
+    played = span(PLAY)
+    moment = _whole(played)
+    async with prometheus(PLAY) as source:
+        missed = [f"not to be seen: {each}" for each in await unstaged(moment, source.port)]
+        missed += [f"nothing to show: {each}" for each in await empty(boards(), moment, source.port)]
+        print(*missed, sep="\n", end="\n" * bool(missed), file=sys.stderr)
         if pictures and bundle:
-            await _drawn(boards, moment, Easel(bundle, source.port), pictures)
-    for each in without:
-        print(f"nothing to show: {each}", file=sys.stderr)
-    return 1 if without else 0
+            await _drawn(bundle, source.port, played, pictures)
+    return 1 if missed else 0
 
 
-async def _drawn(boards: Mapping[str, Any], moment: Moment, easel: Easel, pictures: Path) -> None:
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-        async with easel.standing(), browsing(Path(scratch)) as tab:
-            for name, board in boards.items():
-                easel.put(board, moment.of(board))
-                drawn = await picture(tab, easel, pictures / f"{name.removeprefix('voice-agent-')}.png")
-                broken = {panel: told for panel, told in drawn.items() if isinstance(told, str)}
-                assert not broken, f"{name}: {broken}"
+def _whole(played: Span) -> Moment:
+    return Moment(played.began + BEGINNING_S, played.ended, DEVICE)
+
+
+async def _drawn(bundle: Path, port: int, played: Span, directory: Path) -> None:
+    """All boards as they were in the end, and the fleet's as it is when all are well."""
+    whole, well = _whole(played), Moment(played.began + WELL_S, played.calm, DEVICE)
+    paths = {name: directory / f"{name.removeprefix('voice-agent-')}.png" for name in boards()}
+    await draw(Gallery(bundle, f"{HOST}:{port}", lambda: whole), paths)
+    await draw(Gallery(bundle, f"{HOST}:{port}", lambda: well), {ENTRANCE: directory / "fleet-well.png"})
 
 
 if __name__ == "__main__":

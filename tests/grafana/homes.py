@@ -1,32 +1,23 @@
-"""A few real daemons with a fate each, so that every panel has something to show.
-
-kitchen   nothing goes wrong; sessions are renewed, tools are called, an allowance is being used up
-hall      a bad network: a thin line, a delay, resets
-studio    it hears its own loudspeaker, and people speak over its answers
-lobby     its loudspeaker is unplugged for a while; somebody closes the microphone
-office    the provider is away for a while, then the process is killed and begins anew
-attic     from some moment on its key is refused
-cellar    from some moment on it is gone
-"""
+"""Homes where somebody lives: a real daemon each, its room, its network and its provider."""
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from time import monotonic, sleep
+from time import sleep
 
 import numpy as np
 
 from tests.chaos.proxy import Proxy
 from tests.page.stage import port_of, speech
 from tests.system.harness import Daemon, daemon
-from voice_agent.embedded import Fault, Script, ScriptedCall, Server, ServerOptions, Turn, running
+from voice_agent.embedded import Script, ScriptedCall, Server, ServerOptions, Turn, running
 from voice_agent.embedded.engines import HEARING_RATE, Engines
-from voice_agent.embedded.mind import Action, Line, Mind, Tool
+from voice_agent.embedded.mind import Action, Call, End, Line, Mind, Tool
 from voice_agent.embedded.script import ScriptedEngines
 from voice_agent.lab.card import VirtualCard
 
@@ -55,7 +46,14 @@ echo = "{echo}"
 """
 START_S = 30.0
 ANSWER_S = 12.0
+COMMAND_S = 20.0
 READY = "metrics are served"
+
+INTERRUPTED: Mapping[str, float] = {"studio": 1.0}
+"""Over which share of the answers people speak; over few of them elsewhere."""
+SELDOM = 0.15
+SESSION_S: Mapping[str, int] = {"kitchen": 70, "office": 75}
+"""After how long a provider is said to end a session, where it is."""
 
 TURNS = (
     Turn(heard="hello", say="Good day to you."),
@@ -68,12 +66,25 @@ TURNS = (
     Turn(heard="and the weather", say="Mostly sunny, with a light wind."),
     Turn(heard="a timer", calls=(ScriptedCall("set_timer", {"minutes": -3}),)),
     Turn(say="I cannot do that."),
-    Turn(heard="once more", say="Good day.", status="incomplete", error="max_output_tokens"),
+    Turn(heard="once more", say="Good day."),
     Turn(heard="what time", calls=(ScriptedCall("get_time", {}),)),
     Turn(say="Ten minutes past eight."),
     Turn(heard="thanks", say="You are welcome."),
 )
 """What every provider here answers, round and round."""
+SLOW = 0.06
+"""Share of the answers for which a tired one thinks longer."""
+BROKEN_OFF = 9
+"""Of so many answers of a tired one, one ends in the middle."""
+
+
+@dataclass
+class Mood:
+    """Of a provider: a ``tired`` one is slow now and then, and breaks some of its answers off."""
+
+    slowest_s: float
+    tired: bool = False
+    said: int = 0
 
 
 @dataclass
@@ -99,7 +110,7 @@ class Home:
             self.voice.card.speak(speech(self.draw.randint(500, 1100), self.draw.randrange(999)))
             with suppress(TimeoutError):
                 await self.answered(self.answers + 1)
-                if self.draw.random() < (0.5 if self.name == "studio" else 0.15):
+                if self.draw.random() < INTERRUPTED.get(self.name, SELDOM):
                     self.voice.card.speak(speech(600, 7))  # over the answer, which is still being played
             await asyncio.sleep(self.draw.uniform(6, 10))  # the longest answer takes five
 
@@ -116,22 +127,27 @@ class Home:
         """On its command line."""
         command = (sys.executable, "-m", "voice_agent", *words, "--socket", f"{self.directory}/control")
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
-        await process.wait()
+        async with asyncio.timeout(COMMAND_S):
+            await process.wait()
 
 
 class Thinker:
-    """Thinks for as long as models do: now and then far too long."""
+    """Thinks for as long as models do, and as well as the mood is."""
 
-    def __init__(self, mind: Mind, draw: Random, slowest_s: float) -> None:
+    def __init__(self, mind: Mind, draw: Random, mood: Mood) -> None:
         self._mind = mind
         self._draw = draw
-        self._slowest_s = slowest_s
+        self._mood = mood
 
     def answer(self, lines: Sequence[Line], tools: Sequence[Tool], instructions: str, /) -> Sequence[Action]:
         """What the script says, a while later."""
-        slow = self._draw.random() < 0.06
-        sleep(self._draw.uniform(1.0, self._slowest_s) if slow else self._draw.uniform(0.15, 0.5))
-        return self._mind.answer(lines, tools, instructions)
+        slow = self._mood.tired and self._draw.random() < SLOW
+        sleep(self._draw.uniform(1.0, self._mood.slowest_s) if slow else self._draw.uniform(0.15, 0.5))
+        actions = self._mind.answer(lines, tools, instructions)
+        if not self._mood.tired or any(isinstance(each, Call) for each in actions):
+            return actions
+        self._mood.said += 1
+        return actions if self._mood.said % BROKEN_OFF else [*actions, End("incomplete", "max_output_tokens")]
 
 
 class Voice:
@@ -158,147 +174,37 @@ class Thinner:
         return thin.tobytes()
 
 
-def _engines(name: str, script: Script) -> Callable[[], Engines]:
+def _engines(name: str, script: Script, mood: Mood) -> Callable[[], Engines]:
     scripted, worker = ScriptedEngines(script), ThreadPoolExecutor(1)
 
     def engines() -> Engines:
         made = scripted()
-        thinker = Thinker(made.mind, Random(name), 4.0 if name == "hall" else 1.8)
+        thinker = Thinker(made.mind, Random(name), mood)
         return replace(made, mind=thinker, tts=Voice(), new_resampler=Thinner, worker=worker)
 
     return engines
 
 
 @asynccontextmanager
-async def home(directory: Path, name: str, site: str) -> AsyncIterator[Home]:
+async def home(directory: Path, name: str, site: str, mood: Mood) -> AsyncIterator[Home]:
     """A device in session."""
     draw, echoes = Random(name), name == "studio"
     await asyncio.to_thread(directory.mkdir, parents=True)
     async with AsyncExitStack() as stack:
         script = Script(turns=TURNS, shared=True, loop=True)
         options = ServerOptions(script=script, pace=2.0)
-        server = await stack.enter_async_context(running(options, engines=_engines(name, script)))
+        server = await stack.enter_async_context(running(options, engines=_engines(name, script, mood)))
         network = await stack.enter_async_context(Proxy(server.port))
         echo_db = -6 if echoes else None
         room = VirtualCard(directory / "room", elastic=True, noise_db=-54, echo_db=echo_db, echo_ms=60)
         settings = SETTINGS.format(
-            directory=directory, session_s=70 if name == "kitchen" else 0, echo="auto" if echoes else "off"
+            directory=directory, session_s=SESSION_S.get(name, 0), echo="auto" if echoes else "off"
         )
         url = server.url.replace(str(server.port), str(network.port))
         voice = stack.enter_context(daemon(directory, url, settings=settings, room=room))
         one = Home(name, site, directory, server, network, voice, draw)
         await voice.until(lambda: READY in voice.log and bool(server.live), START_S)
         yield one
-
-
-# -------------------------------------------------------------------------------------- their fates
-
-
-class Play:
-    """All homes, for ``seconds``. ``changed`` is told whenever one of them begins anew."""
-
-    def __init__(self, directory: Path, seconds: float, changed: Callable[[Iterable[Home]], None]) -> None:
-        self._directory = directory
-        self._seconds = seconds
-        self._changed = changed
-        self._homes: dict[str, Home] = {}
-        self._began = 0.0
-
-    async def perform(self) -> None:
-        """From the first session to the end of the last."""
-        self._began = monotonic()
-        async with asyncio.TaskGroup() as group:
-            for name, (site, fate) in FATES.items():
-                group.create_task(self._live(name, site, fate))
-
-    async def at(self, share: float) -> None:
-        """Wait until so much of the play is over."""
-        await asyncio.sleep(max(self._began + share * self._seconds - monotonic(), 0))
-
-    async def _live(self, name: str, site: str, fate: "Fate") -> None:
-        """A home whose fate ends early has a second life, if that says so."""
-        life = 1
-        while True:
-            async with home(self._directory / f"{name}-{life}", name, site) as one:
-                self._homes[name] = one
-                self._changed(self._homes.values())
-                people = asyncio.create_task(one.lived_in())
-                again = await fate(self, one, life)
-                people.cancel()
-            if not again:
-                break
-            life += 1
-        await self.at(1)
-
-
-async def _kitchen(play: Play, _home: Home, _life: int) -> bool:
-    await play.at(1)
-    return False
-
-
-async def _hall(play: Play, home: Home, _life: int) -> bool:
-    await play.at(0.3)
-    home.network.drip(34_000)  # speech at 24 kHz needs 64 kB a second as base64
-    await play.at(0.45)
-    await home.network.heal()
-    home.network.delay(0.35)
-    await play.at(0.65)
-    await home.network.heal()
-    for share in (0.7, 0.76, 0.9):
-        await play.at(share)
-        home.network.reset()
-    await play.at(1)
-    return False
-
-
-async def _lobby(play: Play, home: Home, _life: int) -> bool:
-    await play.at(0.35)
-    home.voice.card.fault("spk-gone")
-    await play.at(0.55)
-    home.voice.card.heal()
-    await play.at(0.75)
-    await home.says("mute")
-    await play.at(1)
-    return False
-
-
-async def _office(play: Play, home: Home, life: int) -> bool:
-    if life == 1:
-        await play.at(0.4)
-        home.network.refuse()
-        await play.at(0.6)
-        await home.network.heal()
-        await play.at(0.8)
-        return True
-    await play.at(1)
-    return False
-
-
-async def _attic(play: Play, home: Home, _life: int) -> bool:
-    await play.at(0.6)
-    home.server.strike(Fault(after="upgrade", do="refuse", code=401, times=None))
-    home.network.reset()
-    await play.at(1)
-    return False
-
-
-async def _cellar(play: Play, _home: Home, _life: int) -> bool:
-    await play.at(0.85)
-    return False
-
-
-Fate = Callable[[Play, Home, int], Awaitable[bool]]
-"""Until it ends; whether the device begins anew then."""
-
-FATES: Mapping[str, tuple[str, Fate]] = {
-    "kitchen": ("riverside", _kitchen),
-    "hall": ("riverside", _hall),
-    "studio": ("riverside", _kitchen),
-    "lobby": ("hilltop", _lobby),
-    "office": ("hilltop", _office),
-    "attic": ("hilltop", _attic),
-    "cellar": ("hilltop", _cellar),
-}
 
 
 def targets(homes: Iterable[Home]) -> list[dict[str, object]]:

@@ -3,19 +3,24 @@
 What it stored and when that was stays in a directory, so that pictures can be drawn of it again and again.
 """
 
+import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import time
+from typing import NamedTuple
 
 from tests.fleetsim.prometheus import Prometheus
-from tests.grafana.homes import Home, Play, targets
+from tests.grafana.homes import Home, targets
+from tests.grafana.play import CALM, Play
 from tests.grafana.vocabulary import RULES
 from tests.observe.hasty import shortened
 
 SCRAPE_S = 2
+SPARE_S = 120.0
+"""How much longer than meant a play may take."""
 HURRY = 20
 """How many times faster the rules are than a fleet's: an hour's figures are of three minutes."""
 CONFIG = """\
@@ -31,13 +36,23 @@ QUERIES = ("--query.lookback-delta=20s",)
 """A device that is gone is gone: at the usual five minutes a short play would never see it."""
 
 
+class Span(NamedTuple):
+    """When the play began, its calm was over and it ended, in seconds since 1970, as Prometheus counts."""
+
+    began: float
+    calm: float
+    ended: float
+
+
 async def perform(directory: Path, seconds: float) -> None:
     """Play, and keep what Prometheus saw of it in ``directory``."""
     _empty(directory)
     async with prometheus(directory):
         began = time()
-        await Play(directory / "homes", seconds, lambda homes: _announce(directory, homes)).perform()
-        (directory / "span.json").write_text(json.dumps([began, began + seconds - SCRAPE_S]))
+        async with asyncio.timeout(seconds + SPARE_S):
+            await Play(directory / "homes", seconds, lambda homes: _announce(directory, homes)).perform()
+        marks = Span(began, began + CALM * seconds, began + seconds - SCRAPE_S)
+        (directory / "span.json").write_text(json.dumps(marks))
 
 
 @asynccontextmanager
@@ -49,10 +64,9 @@ async def prometheus(directory: Path) -> AsyncIterator[Prometheus]:
         yield running
 
 
-def span(directory: Path) -> tuple[float, float]:
-    """When the play began and ended, in seconds since 1970, as Prometheus counts."""
-    began, ended = json.loads((directory / "span.json").read_text())
-    return began, ended
+def span(directory: Path) -> Span:
+    """Of the play whose remains lie there."""
+    return Span(*json.loads((directory / "span.json").read_text()))
 
 
 def _empty(directory: Path) -> None:

@@ -95,11 +95,6 @@ def test_red_begins_where_the_alert_does(alert: str) -> None:
     assert limits.ALERTED[alert] in numbers(alerts()[alert])
 
 
-def test_the_list_of_the_fleet_leads_to_the_board_of_a_device() -> None:
-    links = re.findall(r'"url": "/d/([\w-]+)\?', json.dumps(BOARDS["voice-agent-fleet.json"]))
-    assert links == [BOARDS["voice-agent-device.json"]["uid"]]
-
-
 def test_what_is_provisioned_is_where_grafana_is_told_to_look() -> None:
     provisioning = Path("deploy/grafana/provisioning")
     (provider,) = yaml.safe_load((provisioning / "dashboards/voice-agent.yml").read_text())["providers"]

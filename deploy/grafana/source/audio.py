@@ -29,15 +29,15 @@ def board() -> Dashboard:
         since="now-6h",
         window="15m",
     )
-    board.row("", *_at_a_glance())
+    board.row("", *_present(), *_speech())
     board.row("Devices of sound", *_devices())
     board.row("What people say", *_heard())
     board.row("What people hear", *_said())
-    board.row("Echo and interruptions", *_echo())
+    board.row("Echo and interruptions", *_echo(), *_interruptions())
     return board.build()
 
 
-def _at_a_glance() -> list[Panel]:
+def _present() -> list[Panel]:
     return [
         figure(
             "Microphones absent",
@@ -61,6 +61,11 @@ def _at_a_glance() -> list[Panel]:
             Query("sum(voice_agent_microphone_muted{HERE})"),
             unit="none",
         ),
+    ]
+
+
+def _speech() -> list[Panel]:
+    return [
         figure(
             "Torn speech",
             "Silence inside of speech, as a share of speech, of the time that is shown. Good: below 0.5 %."
@@ -240,6 +245,11 @@ def _echo() -> list[Panel]:
             colours={"half": "blue", "worst": "orange"},
             least=None,
         ),
+    ]
+
+
+def _interruptions() -> list[Panel]:
+    return [
         lines(
             "Somebody speaks over the answer?",
             "An hour, of all devices. suspicions: the loudspeaker was turned down. confirmed: it was"

@@ -30,6 +30,8 @@ SELECTORS = {
 }
 EVERYTHING = VariableOption(selected=True, text="All", value="$__all")
 WINDOWS = ("1m", "5m", "15m", "1h", "6h", "1d")
+LABEL_VALUES = 1
+"""What Grafana's editor of variables calls them."""
 LOST = 'voice_agent_disconnects_total{HERE, cause!~"renewed|parked|allowance"}'
 MARKS = (
     ("Restarts", "red", f"time() - process_start_time_seconds{{{JOB}, HERE}} < 120"),
@@ -68,6 +70,7 @@ class Board:
             panel.id_val = number
             for target in getattr(panel, "targets", None) or []:
                 target.expr = self._here(target.expr)
+                target.datasource = SOURCE
         if self._marked:
             self._mark(board)
         return board
@@ -104,7 +107,11 @@ class Board:
 
 
 def _choice(label: str, series: str) -> sdk.QueryVariable:
-    query: dict[str, object] = {"query": f"label_values({series}, {label})", "refId": label}
+    query: dict[str, object] = {
+        "qryType": LABEL_VALUES,
+        "query": f"label_values({series}, {label})",
+        "refId": label,
+    }
     variable = sdk.QueryVariable(label).label(label.capitalize()).datasource(SOURCE).query(query)
     return variable.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.ALPHABETICAL_ASC)
 

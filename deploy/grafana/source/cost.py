@@ -24,13 +24,13 @@ def board() -> Dashboard:
         since="now-7d",
         window="1h",
     )
-    board.row("", *_at_a_glance())
+    board.row("", *_money(), *_tokens())
     board.row("What is spent", *_spent())
     board.row("By whom", *_whose())
     return board.build()
 
 
-def _at_a_glance() -> list[Panel]:
+def _money() -> list[Panel]:
     return [
         figure(
             "Money",
@@ -55,6 +55,11 @@ def _at_a_glance() -> list[Panel]:
             decimals=4,
             empty="no prices",
         ),
+    ]
+
+
+def _tokens() -> list[Panel]:
+    return [
         figure(
             "Tokens",
             "That the provider counted in the time that is shown, both ways.",

@@ -34,11 +34,11 @@ def board() -> Dashboard:
         since="now-6h",
         window="15m",
     )
-    board.row("", *_now())
+    board.row("", *_now(), *_settled())
     board.row("Conversation", *_conversation())
     board.row("Its session with the provider", *_session())
     board.row("Its sound", *_sound())
-    board.row("Its tools and parts", *_parts())
+    board.row("Its tools and parts", *_tools(), _parts())
     board.row("Its process", *_process())
     return board.build()
 
@@ -74,6 +74,11 @@ def _now() -> list[Panel]:
             limits=limits.DEVICE_WAIT_S,
             width=4,
         ),
+    ]
+
+
+def _settled() -> list[Panel]:
+    return [
         figure(
             "Runs since",
             "How long ago the process began. Short, and nobody has updated it: the journal says why it"
@@ -184,6 +189,7 @@ def _session() -> list[Panel]:
                 "rate(voice_agent_connection_failures_total{HERE}[$window]) * 3600 > 0", "failed: {{cause}}"
             ),
             unit="none",
+            empty="none",
             style="area",
             stacked=True,
             width=6,
@@ -254,7 +260,7 @@ def _sound() -> list[Panel]:
     ]
 
 
-def _parts() -> list[Panel]:
+def _tools() -> list[Panel]:
     return [
         lines(
             "Tool calls an hour, by outcome",
@@ -295,25 +301,28 @@ def _parts() -> list[Panel]:
             width=8,
             height=8,
         ),
-        rows(
-            "Parts",
-            "Whether each part works now, and how often it was found hanging or ended since the daemon"
-            " began. Down for long: its own cures have not helped, and `voice-agent status` says why.",
-            [
-                "max by (component) (voice_agent_component_up{HERE})",
-                "max by (component) (voice_agent_component_troubles_total{HERE})",
-            ],
-            [
-                Column("Part", "component"),
-                Column("Works", "A", words={"1": ("yes", "green"), "0": ("down", "red")}, width=80),
-                Column("Troubles", "B", unit="none", limits=limits.RECONNECTS, decimals=0, width=90),
-            ],
-            by="component",
-            sort="Troubles",
-            width=8,
-            height=8,
-        ),
     ]
+
+
+def _parts() -> Panel:
+    return rows(
+        "Parts",
+        "Whether each part works now, and how often it was found hanging or ended since the daemon"
+        " began. Down for long: its own cures have not helped, and `voice-agent status` says why.",
+        [
+            "max by (component) (voice_agent_component_up{HERE})",
+            "max by (component) (voice_agent_component_troubles_total{HERE})",
+        ],
+        [
+            Column("Part", "component"),
+            Column("Works", "A", words={"1": ("yes", "green"), "0": ("down", "red")}, width=80),
+            Column("Troubles", "B", unit="none", limits=limits.RECONNECTS, decimals=0, width=90),
+        ],
+        by="component",
+        sort="Troubles",
+        width=8,
+        height=8,
+    )
 
 
 def _process() -> list[Panel]:

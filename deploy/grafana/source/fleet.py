@@ -17,7 +17,8 @@ from deploy.grafana.source.panels import (
     rows,
 )
 
-DEVICE_BOARD = "/d/voice-agent-device?${datasource:queryparam}&${fleet:queryparam}&${site:queryparam}"
+CHOSEN = "${datasource:queryparam}&${fleet:queryparam}&${site:queryparam}&${__url_time_range}"
+DEVICE_BOARD = f"/d/voice-agent-device?{CHOSEN}&var-instance=${{__value.raw}}"
 SILENT = (
     f"(count(up{{{JOB}, HERE}} == 0) or vector(0))"
     " + (count(present_over_time(voice_agent:reports:bool{HERE}[1d])"
@@ -26,6 +27,17 @@ SILENT = (
 STATE = (
     "max by (instance, site, state) (voice_agent_session_state{HERE} == 1"
     f' or label_replace(up{{{JOB}, HERE}} == 0, "state", "gone", "", ""))'
+)
+
+WAIT = "histogram_quantile(%s, sum by (le) (voice_agent_fleet:first_audio_seconds_bucket:rate15m{HERE})) >= 0"
+IN_TIME = (
+    'sum(voice_agent_fleet:first_audio_seconds_bucket:rate15m{HERE, le="1.5"})'
+    ' / (sum(voice_agent_fleet:first_audio_seconds_bucket:rate15m{HERE, le="+Inf"}) > 0)'
+)
+FAILED = (
+    "sum(voice_agent_fleet:answers_failed:rate15m{HERE})"
+    " / (sum(voice_agent_fleet:answers_failed:rate15m{HERE})"
+    " + sum(voice_agent_fleet:answers:rate15m{HERE}) > 0)"
 )
 
 
@@ -38,14 +50,14 @@ def board() -> Dashboard:
         scope="sites",
         since="now-6h",
     )
-    board.row("", *_well())
+    board.row("", *_reach(), _budget(), *_answers())
     board.row("Who is not well", _devices(), _alerts())
-    board.row("Why", *_causes())
-    board.row("How people are served, and by what", *_service())
+    board.row("Why", *_causes(), *_symptoms())
+    board.row("How people are served, and by what", *_service(), *_by_what())
     return board.build()
 
 
-def _well() -> list[Panel]:
+def _reach() -> list[Panel]:
     return [
         figure(
             "Can converse",
@@ -79,30 +91,35 @@ def _well() -> list[Panel]:
             width=3,
             height=5,
         ),
-        figure(
-            "Budget left",
-            "How much of the unavailability that the promise allows in 30 days (0.5 %) is left. Below zero"
-            " the promise is broken; below a half, put changes off and repair what burns it.",
-            Query(
-                "clamp_min(1 - sum(sum_over_time(voice_agent_fleet:cannot_converse:count{HERE}[30d]))"
-                " / sum(sum_over_time(voice_agent_fleet:meant_to_converse:count{HERE}[30d])) / 0.005, -1)",
-                now=True,
-            ),
-            unit="percentunit",
-            limits=limits.BUDGET_LEFT,
-            width=3,
-            height=5,
-            decimals=0,
+    ]
+
+
+def _budget() -> Panel:
+    return figure(
+        "Budget left",
+        "How much of the unavailability that the promise allows in 30 days (0.5 %) is left. Below zero"
+        " the promise is broken; below a half, put changes off and repair what burns it.",
+        Query(
+            "clamp_min(1 - sum(sum_over_time(voice_agent_fleet:cannot_converse:count{HERE}[30d]))"
+            " / sum(sum_over_time(voice_agent_fleet:meant_to_converse:count{HERE}[30d])) / 0.005, -1)",
+            now=True,
         ),
+        unit="percentunit",
+        limits=limits.BUDGET_LEFT,
+        width=3,
+        height=5,
+        decimals=0,
+    )
+
+
+def _answers() -> list[Panel]:
+    return [
         figure(
             "In time",
             "Share of the answers of the last 15 minutes that began within 1.5 s of the server's word that"
             " the user has finished. Good: 95 % and more, which is the promise. If it falls, the board of"
             " latency says whose time it is.",
-            Query(
-                'sum(voice_agent_fleet:first_audio_seconds_bucket:rate15m{HERE, le="1.5"})'
-                ' / (sum(voice_agent_fleet:first_audio_seconds_bucket:rate15m{HERE, le="+Inf"}) > 0)'
-            ),
+            Query(IN_TIME),
             unit="percentunit",
             limits=limits.IN_TIME,
             width=3,
@@ -112,10 +129,7 @@ def _well() -> list[Panel]:
         figure(
             "Wait, 95 %",
             "95 of 100 answers of the last 15 minutes began sooner than this. Good: below 1.5 s.",
-            Query(
-                "histogram_quantile(0.95, sum by (le)"
-                " (voice_agent_fleet:first_audio_seconds_bucket:rate15m{HERE})) >= 0"
-            ),
+            Query(WAIT % 0.95),
             unit="s",
             limits=limits.WAIT_S,
             width=3,
@@ -126,11 +140,7 @@ def _well() -> list[Panel]:
             "Share of the answers of the last 15 minutes that ended without doing their work: the server"
             " failed, the connection was lost in the middle, or nothing came. Good: below 5 %. The causes"
             " stand below.",
-            Query(
-                "sum(voice_agent_fleet:answers_failed:rate15m{HERE})"
-                " / (sum(voice_agent_fleet:answers_failed:rate15m{HERE})"
-                " + sum(voice_agent_fleet:answers:rate15m{HERE}) > 0)"
-            ),
+            Query(FAILED),
             unit="percentunit",
             limits=limits.FAILED,
             width=3,
@@ -160,17 +170,17 @@ def _devices() -> Panel:
             Column(
                 "Device",
                 "instance",
-                link=("Open this device", f"{DEVICE_BOARD}&var-instance=${{__value.raw}}"),
+                link=("Open this device", DEVICE_BOARD),
             ),
-            Column("Site", "site", width=105),
-            Column("State", "state", colours=STATES, width=90),
-            Column("Can converse", "B", unit="percentunit", limits=limits.REACH, decimals=1, width=110),
+            Column("Site", "site", width=95),
+            Column("State", "state", colours=STATES, width=85),
+            Column("Can converse", "B", unit="percentunit", limits=limits.REACH, decimals=1, width=130),
             Column("Wait, 95 %", "C", unit="s", limits=limits.DEVICE_WAIT_S, width=95),
-            Column("Failed", "D", unit="percentunit", limits=limits.FAILED, decimals=0, width=75),
-            Column("Torn", "E", unit="percentunit", limits=limits.GAPS, decimals=1, width=75),
-            Column("Lost/h", "F", unit="none", limits=limits.RECONNECTS, decimals=1, width=75),
+            Column("Failed", "D", unit="percentunit", limits=limits.FAILED, decimals=0, width=70),
+            Column("Torn", "E", unit="percentunit", limits=limits.GAPS, decimals=1, width=70),
+            Column("Lost/h", "F", unit="none", limits=limits.RECONNECTS, decimals=1, width=70),
             Column("Parts down", "G", unit="none", limits=limits.ABSENT, decimals=0, width=95),
-            Column("Version", "version", width=90),
+            Column("Version", "version", width=80),
         ],
         by="instance",
         sort="Can converse",
@@ -200,6 +210,7 @@ def _alerts() -> Panel:
         sort="How many",
         width=8,
         height=9,
+        empty="none fires",
     )
 
 
@@ -224,6 +235,7 @@ def _causes() -> list[Panel]:
             " provider or a network.",
             Query("sum by (cause) (voice_agent_fleet:reconnects:rate{HERE}) * 3600 > 0", "{{cause}}"),
             unit="none",
+            empty="none",
             style="area",
             stacked=True,
         ),
@@ -235,10 +247,16 @@ def _causes() -> list[Panel]:
                 "sum by (cause) (voice_agent_fleet:connection_failures:rate{HERE}) * 3600 > 0", "{{cause}}"
             ),
             unit="none",
+            empty="none",
             style="area",
             stacked=True,
             width=8,
         ),
+    ]
+
+
+def _symptoms() -> list[Panel]:
+    return [
         lines(
             "Answers that failed, by status",
             "Answers an hour that did not do their work. failed, incomplete, cancelled: the server says so."
@@ -270,16 +288,8 @@ def _service() -> list[Panel]:
             "How long people wait",
             "From the server's word that the user has finished to the first sound. Dashed: 1.5 s, within"
             " which 95 % of the answers should begin.",
-            Query(
-                "histogram_quantile(0.95, sum by (le)"
-                " (voice_agent_fleet:first_audio_seconds_bucket:rate15m{HERE})) >= 0",
-                "95 %",
-            ),
-            Query(
-                "histogram_quantile(0.5, sum by (le)"
-                " (voice_agent_fleet:first_audio_seconds_bucket:rate15m{HERE})) >= 0",
-                "half",
-            ),
+            Query(WAIT % 0.95, "95 %"),
+            Query(WAIT % 0.5, "half"),
             unit="s",
             limits=limits.WAIT_S,
             width=8,
@@ -295,6 +305,11 @@ def _service() -> list[Panel]:
             style="area",
             stacked=True,
         ),
+    ]
+
+
+def _by_what() -> list[Panel]:
+    return [
         bars(
             "Sites that can converse least",
             "Share of a site's devices that can converse now, the ten worst. A whole site at 0 % is its"

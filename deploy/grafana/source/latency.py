@@ -26,16 +26,14 @@ def board() -> Dashboard:
         since="now-6h",
         window="15m",
     )
-    board.row("", *_at_a_glance())
-    board.row("The wait, and what it consists of", *_anatomy())
+    board.row("", *_at_a_glance(), *_whose())
+    board.row("The wait, and what it consists of", *_anatomy(), *_spread())
     board.row("Before the wait: noticing the end of speech, and the way up", *_before())
     board.row("After it: how steadily speech comes, and how soon it stops", *_after())
     return board.build()
 
 
 def _at_a_glance() -> list[Panel]:
-    whole = "increase(voice_agent_turn_latency_seconds_sum{HERE%s}[$__range])"
-    ours = whole % ', stage!="model"'
     return [
         figure(
             "Half wait less than",
@@ -66,6 +64,13 @@ def _at_a_glance() -> list[Panel]:
             width=5,
             decimals=1,
         ),
+    ]
+
+
+def _whose() -> list[Panel]:
+    whole = "increase(voice_agent_turn_latency_seconds_sum{HERE%s}[$__range])"
+    ours = whole % ', stage!="model"'
+    return [
         figure(
             "Of the wait, ours",
             "Share of the wait that is not the model and the network: hold, own and device. It says where to"
@@ -115,6 +120,11 @@ def _anatomy() -> list[Panel]:
             colours={"95 %": "orange", "half": "blue"},
             height=9,
         ),
+    ]
+
+
+def _spread() -> list[Panel]:
+    return [
         bars(
             "Answers that had begun within …",
             "Of all answers of the time that is shown. The step at which the bars grow most is the usual"

@@ -125,9 +125,15 @@ def lines(
     most: float | None = None,
     least: float | None = 0,
     decimals: int | None = None,
+    empty: str | None = None,
 ) -> timeseries.Panel:
-    """How something went. ``limits``: drawn as dashed lines; ``most``: how far the axis reaches at least."""
+    """How something went. ``limits``: drawn as dashed lines; ``most``: how far the axis reaches at least.
+
+    ``empty``: what stands there without any series, where that is no fault.
+    """
     panel = timeseries.Panel().title(title).description(says).unit(unit).span(width).height(height)
+    if empty is not None:
+        panel.no_value(empty)
     for ref, query in zip("ABCDEFGH", queries, strict=False):
         panel.with_target(query.build(ref))
     _drawn(panel, style, stacked=stacked)
@@ -166,7 +172,7 @@ def bars(
     panel.color_scheme(FieldColor().mode(FieldColorModeId.THRESHOLDS))
     panel.display_mode(BarGaugeDisplayMode.BASIC).orientation(VizOrientation.HORIZONTAL)
     panel.sizing(BarGaugeSizing.MANUAL).min_viz_height(16).max_viz_height(28)
-    panel.text(common.VizTextDisplayOptions().title_size(13).value_size(14))
+    panel.text(common.VizTextDisplayOptions().title_size(12).value_size(14))
     panel.value_mode(BarGaugeValueMode.TEXT).name_placement(BarGaugeNamePlacement.LEFT).show_unfilled(True)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
     if most is not None:
@@ -211,13 +217,14 @@ def rows(
     unit: str = "short",
     width: int = 24,
     height: int = 10,
+    empty: str = "-",
 ) -> table.Panel:
     """A table of instant values; ``by``: the label that all queries share, one row for each of its values."""
     panel = table.Panel().title(title).description(says).unit(unit).span(width).height(height)
     for ref, expr in zip("ABCDEFGHIJ", queries, strict=False):
         panel.with_target(Query(expr).build(ref, as_table=True))
     panel.transformations(_arranged(columns, by if len(queries) > 1 else None))
-    panel.thresholds(plain()).show_header(True).no_value("-")
+    panel.thresholds(plain()).show_header(True).no_value(empty)
     panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(descending)])
     for column in columns:
         if properties := _properties(column):

@@ -1,4 +1,4 @@
-// One board, as it looks in Grafana: /board.json with all variables put in, /moment.json, and a Prometheus at /api.
+// One board, as it looks in Grafana, at /d/NAME: /boards/NAME has it with all variables put in, and a Prometheus is at /api.
 // When all is drawn, `window.drawn` says of each panel how many frames it has, or what went wrong.
 import React from 'react';
 import { createRoot } from 'react-dom/client';
@@ -45,13 +45,14 @@ function Panel({ panel, moment, marks }: { panel: any; moment: Moment; marks: Ma
   }, [found]);
   const at = place(panel), Kind = KINDS[panel.type];
   const drawing = { panel, marks, theme, range: range(moment.from, moment.to) };
+  const hasRows = panel.type === 'table' && Array.isArray(found) && found.some((frame) => frame.length > 0);
   return (
-    <div style={at}>
+    <div style={at} data-rows={hasRows || undefined}>
       <PanelChrome title={panel.title} width={at.width} height={at.height} padding={panel.type === 'table' ? 'none' : 'md'}>
         {(width: number, height: number) =>
           found === undefined ? <i>…</i>
           : typeof found === 'string' ? <pre>{found}</pre>
-          : !found.length && panel.type !== 'stat' ? <Nothing />
+          : found.every((frame) => !frame.length) && panel.type !== 'stat' ? <Nothing panel={panel} />
           : <Kind {...drawing} frames={found} width={width} height={height} />
         }
       </PanelChrome>
@@ -59,8 +60,9 @@ function Panel({ panel, moment, marks }: { panel: any; moment: Moment; marks: Ma
   );
 }
 
-function Nothing() {
-  return <div style={{ height: '100%', display: 'grid', placeItems: 'center', color: theme.colors.text.secondary }}>No data</div>;
+function Nothing({ panel }: { panel: any }) {
+  const style = { height: '100%', display: 'grid', placeItems: 'center', color: theme.colors.text.secondary };
+  return <div style={style}>{panel.fieldConfig.defaults.noValue ?? 'No data'}</div>;
 }
 
 async function marksOf(board: any, moment: Moment): Promise<Mark[]> {
@@ -88,9 +90,18 @@ function Heading({ board }: { board: any }) {
   );
 }
 
+// Grafana's components measure text before they place it: not before the letters are there.
+function Lettered({ children }: { children: React.ReactNode }) {
+  const [ready, setReady] = React.useState(false);
+  React.useEffect(() => {
+    Promise.allSettled([400, 500].map((weight) => document.fonts.load(`${weight} 14px Inter`))).then(() => setReady(true));
+  }, []);
+  return ready ? <>{children}</> : null;
+}
+
 async function draw() {
   prepare();
-  const [board, moment] = await Promise.all(['/board.json', '/moment.json'].map(async (path) => (await fetch(path)).json()));
+  const { board, moment } = await (await fetch(location.pathname.replace('/d/', '/boards/'))).json();
   const marks = await marksOf(board, moment);
   const bottom = Math.max(...board.panels.map(({ gridPos }: any) => gridPos.y + gridPos.h));
   const size = { width: WIDTH + GAP, height: TOP + bottom * (CELL + GAP) + GAP };
@@ -99,9 +110,11 @@ async function draw() {
       <GlobalStyles hackNoBackdropBlur={true} isExtensionSidebarOpen={false} />
       <div id="board" style={{ position: 'relative', background: theme.colors.background.canvas, ...size }}>
         <Heading board={board} />
-        {board.panels.map((panel: any) => panel.type === 'row'
-          ? <Row key={panel.id} panel={panel} />
-          : <Panel key={panel.id} panel={panel} moment={moment} marks={marks} />)}
+        <Lettered>
+          {board.panels.map((panel: any) => panel.type === 'row'
+            ? <Row key={panel.id} panel={panel} />
+            : <Panel key={panel.id} panel={panel} moment={moment} marks={marks} />)}
+        </Lettered>
       </div>
     </ThemeContext.Provider>
   );
