@@ -47,7 +47,7 @@ lint: $(DEVELOPING) ## Judge format, style, types and the import map
 	@$(BIN)/lint-imports --no-logo
 
 .PHONY: check
-check: lint ## Lint and the fast tests: before every commit, under a minute
+check: lint ## Lint and the fast tests: before every commit, three minutes
 	@$(BIN)/pytest -q -m "not audio and not models and not slow and not system"
 
 .PHONY: test
@@ -91,9 +91,9 @@ dashboards: $(DEVELOPING) ## Build Grafana's dashboards from their source (deplo
 	@$(BIN)/python -m deploy.grafana.source
 
 .PHONY: observe
-observe: $(DEVELOPING) ## Watch the daemon (or one in a virtual room) with Prometheus and Alertmanager (TARGET=host:port)
+observe: $(DEVELOPING) ## Watch the demo, or any daemon: Prometheus, Alertmanager, boards (TARGET=host:port TIMES=60 BOARDS=no)
 	@scripts/system-packages observe
-	@$(BIN)/python -m tests.observe $(if $(TARGET),--target $(TARGET)) $(if $(TIMES),--times $(TIMES))
+	@$(BIN)/python -m tests.observe $(if $(TARGET),--target $(TARGET)) $(if $(TIMES),--times $(TIMES)) $(if $(filter no,$(BOARDS)),--no-boards)
 
 .PHONY: test-rules
 test-rules: $(DEVELOPING) ## Try the alerts: on series of numbers, and on a real daemon that is struck
@@ -106,8 +106,9 @@ test-rules: $(DEVELOPING) ## Try the alerts: on series of numbers, and on a real
 	exit $$((real | paper))
 
 .PHONY: dashboards-shot
-dashboards-shot: $(DEVELOPING) ## Watch real daemons with a real Prometheus, and draw the dashboards (docs/dashboards)
-	@[ "$$(id -u)" != 0 ] || { scripts/system-packages observe && scripts/system-packages page; } || true
+dashboards-shot: $(DEVELOPING) ## Ask all dashboards of real daemons and a real Prometheus, and draw them (docs/dashboards; AGAIN=1)
+	@scripts/system-packages observe || true
+	@[ "$$(id -u)" != 0 ] || scripts/system-packages page || true
 	@$(BIN)/python -m tests.grafana --pictures docs/dashboards $(if $(AGAIN),--again)
 
 .PHONY: bench
