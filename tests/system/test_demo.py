@@ -39,14 +39,6 @@ def hold(speech: str, out: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def starved_by_the_machine(out: Path) -> bool:
-    """Whether this machine went wrong: words with holes in them are misheard, and rightly so."""
-    summary = json.loads((out / "summary.json").read_text())
-    missed = [each["name"] for each in summary["expectations"] if not each["met"]]
-    alone = all(name.startswith("the machine keeps up") for name in missed)
-    return bool(missed) and (alone or summary["machine"]["disturbed"])
-
-
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     ("speech", "recognition"),
@@ -56,8 +48,6 @@ def test_the_demo_holds_its_conversation_and_leaves_everything_behind(
     speech: str, recognition: str, tmp_path: Path
 ) -> None:
     done = hold(speech, tmp_path)
-    if starved_by_the_machine(tmp_path):
-        done = hold(speech, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     summary = json.loads((tmp_path / "summary.json").read_text())
@@ -68,7 +58,8 @@ def test_the_demo_holds_its_conversation_and_leaves_everything_behind(
     assert [len(turn["tools"]) for turn in turns] == [1, 2, 0, 1, 1, 0, 2, 1, 1, 1, 1]
     assert [number for number, turn in enumerate(turns) if turn["interrupted"]] == [2]
     assert 2900 - summary["playout"]["waited_ms"] < turns[2]["heard_ms"] < turns[2]["sent_ms"]
-    assert 0 <= turns[2]["silence_ms"] < (200 if summary["machine"]["disturbed"] else 40)
+    assert turns[2]["silence_ms"] >= 0
+    assert turns[2]["silence_ms"] < 40 or summary["machine"]["disturbed"]
     assert [number for number, turn in enumerate(turns) if not turn["first_audio_ms"]] == [8]  # "stop"
     assert summary["playout"]["gaps"] == summary["playout"]["lost_samples"] == 0
     assert summary["uplink"]["lost_samples"] == 0

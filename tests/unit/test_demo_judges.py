@@ -5,13 +5,14 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from time import process_time
 
 import pytest
 
 from tests.fakes import demo_evidence
 from tests.fakes.demo_evidence import LINES, evidence, with_agent, with_facts
 from voice_agent.demo.expectations import disturbed, judged
-from voice_agent.demo.machine import withheld_s
+from voice_agent.demo.machine import Denied, denied
 from voice_agent.demo.measure import answers, measured, stray_samples, turns_of, waited_ms
 from voice_agent.demo.script import SCRIPTS, Line, Wanted
 from voice_agent.demo.stage import Evidence, Ring, Utterance, Wait
@@ -248,26 +249,49 @@ def test_a_line_that_was_not_heard_is_unmet() -> None:
     assert names == ["story: heard as one turn"]
 
 
-def test_sound_that_a_hypervisor_delayed_is_not_held_against_the_daemon() -> None:
+def test_sound_that_others_delayed_is_not_held_against_the_daemon() -> None:
     late = waiting(Wait(506.0, 6000, 200.0))
     assert unmet(late) != []
-    for seconds, excused in ((0.0, False), (0.199, False), (0.2, True)):
-        found = replace(late, withheld_s=seconds)
+    for withheld_s, others_s, excused in (
+        (0.0, 0.0, False),
+        (0.199, 0.0, False),
+        (0.2, 0.0, True),
+        (0.0, 0.199, False),
+        (0.0, 0.2, True),
+        (0.125, 0.125, True),
+    ):
+        found = replace(late, denied=Denied(withheld_s, others_s))
         assert disturbed(found) is excused
         assert (unmet(found) == []) is excused
-    assert len(judged(replace(late, withheld_s=1.0), LINES)) == 18 - 3
+    assert len(judged(replace(late, denied=Denied(1.0, 0.0)), LINES)) == 18 - 3
 
 
-def test_a_hypervisor_excuses_nothing_when_no_sound_was_late() -> None:
-    assert len(judged(replace(evidence(), withheld_s=9.0), LINES)) == 18
+def test_others_excuse_nothing_when_no_sound_was_late() -> None:
+    assert len(judged(replace(evidence(), denied=Denied(9.0, 9.0)), LINES)) == 18
 
 
-def test_the_kernel_says_what_was_withheld(tmp_path: Path) -> None:
-    stat = tmp_path / "stat"
-    stat.write_text("cpu  1 2 3 4 5 6 7 250 0 0\ncpu0 1 2 3 4 5 6 7 8 0 0\n")
-    assert withheld_s(stat) == 250 / os.sysconf("SC_CLK_TCK")
-    stat.write_text("odd")
-    assert withheld_s(stat) == withheld_s(tmp_path / "none") == 0.0
+def test_the_kernel_says_what_others_took(tmp_path: Path) -> None:
+    tick_s = 1 / os.sysconf("SC_CLK_TCK")
+    (tmp_path / "stat").write_text("cpu  1000 200 30 4 5 6 7 250 99 99\ncpu0 1 2 3 4 5 6 7 8 0 0\n")
+    for pid, name in ((1, "python"), (2, "a) S 1 (b")):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "stat").write_text(f"{pid} ({name}) S 1 1 1 0 -1 0 0 0 0 0 100 11 5 5 20 0\n")
+    assert denied((1, 2), tmp_path) == pytest.approx((250 * tick_s, (1243 - 222) * tick_s))
+    (tmp_path / "stat").write_text("odd")
+    assert denied((1, 2), tmp_path) == denied((), tmp_path / "none") == (0.0, 0.0)
+
+
+def test_our_own_work_is_not_that_of_others() -> None:
+    everybody, others = denied(()), denied((os.getpid(),))
+    began = process_time()
+    while process_time() - began < 0.5:
+        pass
+    others_used_s = denied((os.getpid(),)).others_s - others.others_s
+    assert denied(()).others_s - everybody.others_s >= others_used_s + 0.45
+
+
+def test_what_a_rounding_kernel_takes_back_is_nothing() -> None:
+    assert Denied(1.0, 2.0).since(Denied(1.5, 2.5)) == (0.0, 0.0)
 
 
 def test_a_person_is_not_judged_by_a_script() -> None:

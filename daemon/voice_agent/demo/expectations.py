@@ -23,7 +23,7 @@ SILENT_WITHIN_BLOCKS = 2
 """One block may be on its way when speech_started arrives, and one is the slack of a busy machine."""
 BEARABLE = 0.05
 """A busy machine may be late for a block now and then; nothing in the daemon can help that. Beyond this share
-of the speech it is an expectation not met, unless a hypervisor withheld at least as much processor time."""
+of the speech it is an expectation not met, unless others took at least as much processor time."""
 SENTENCE_PAUSE_MS = 700
 """Synthesised speech begins and ends with up to this much silence."""
 
@@ -46,12 +46,12 @@ def judged(evidence: Evidence, lines: Sequence[Line]) -> list[Expectation]:
 
 
 def disturbed(evidence: Evidence) -> bool:
-    """Whether a hypervisor, and not the daemon, must be blamed for what the card had to wait for.
+    """Whether others, and not the daemon, must be blamed for what the card had to wait for.
 
     What is measured in milliseconds of the recording is then not judged: it would judge the neighbours.
     """
     late_ms = waited_ms(evidence, answers(evidence))
-    return late_ms > _bearable_ms(evidence) and evidence.withheld_s * 1000 >= late_ms
+    return late_ms > _bearable_ms(evidence) and sum(evidence.denied) * 1000 >= late_ms
 
 
 def _bearable_ms(evidence: Evidence) -> float:
@@ -184,7 +184,7 @@ def _of_recording(evidence: Evidence) -> Iterator[Expectation]:
     late_ms = waited_ms(evidence, answers(evidence))
     yield _expect(
         f"the machine keeps up: the sound card waits for it for less than {BEARABLE:.0%} of the speech",
-        [f"{late_ms:.0f} ms; is something else running here?"] if late_ms > _bearable_ms(evidence) else [],
+        [f"{late_ms:.0f} ms, and nothing else kept it busy"] if late_ms > _bearable_ms(evidence) else [],
     )
 
 

@@ -167,10 +167,9 @@ def _figures(summary: Summary) -> list[tuple[str, str]]:
 def _disturbance(summary: Summary) -> list[tuple[str, str]]:
     if not summary.machine.disturbed:
         return []
-    words = (
-        f"a hypervisor withheld {summary.machine.withheld_s:.1f} s of processor time: the card had to wait"
-    )
-    return [("machine", f"{words}, and its milliseconds are not judged")]
+    machine = summary.machine
+    words = f"others used {machine.others_s:.1f} s of its processors, a hypervisor {machine.withheld_s:.1f} s"
+    return [("machine", f"{words}: the card had to wait, and its milliseconds are not judged")]
 
 
 def _first_audio(turns: Sequence[TurnSummary]) -> str:

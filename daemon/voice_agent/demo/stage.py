@@ -17,6 +17,7 @@ from voice_agent.config import Config
 from voice_agent.config.schema import Metrics, Provider, Tools, Weather
 from voice_agent.config.sound import Audio, Cues
 from voice_agent.demo.chronicle import Chronicle
+from voice_agent.demo.machine import NOTHING, Denied
 from voice_agent.demo.server import ServerAddress
 from voice_agent.dialogue import Fact, State
 from voice_agent.errors import VoiceAgentError
@@ -108,8 +109,7 @@ class Evidence:
     ``latency_ms``: of the loudspeaker, as PortAudio says. ``faithful``: the
     virtual card played what it was given, sample by sample. ``unbroken``: no session was
     lost. ``said``: the script's lines in order, as far as they were spoken. ``rang``: timers, one after
-    another. ``ended``: the session was closed, as asked. ``withheld_s``: processor seconds that a hypervisor
-    kept from this machine meanwhile.
+    another. ``ended``: the session was closed, as asked. ``denied``: meanwhile, to the daemon and its server.
     """
 
     chronicle: Chronicle
@@ -121,7 +121,7 @@ class Evidence:
     faithful: bool = True
     rang: tuple[Ring, ...] = ()
     ended: bool = False
-    withheld_s: float = 0.0
+    denied: Denied = NOTHING
 
 
 class Stage:

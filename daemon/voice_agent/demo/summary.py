@@ -9,8 +9,9 @@ Fields beyond the obvious:
   ``measure.Measured``; ``null`` where there is nothing to measure, as on real devices.
 * ``playout.gaps`` are the daemon's: it had nothing to play in the middle of an answer. ``waited_ms`` is the
   machine's: it was late, and the virtual card's clock waited for it in the middle of an answer.
-* ``machine.withheld_s``: processor seconds that a hypervisor kept from this machine meanwhile. Is it
-  ``disturbed``, so that the card waited for that reason, the milliseconds of the recording are not judged.
+* ``machine.withheld_s``: processor seconds that a hypervisor kept from this machine meanwhile, ``others_s``
+  those that programs other than the daemon and its server used. Is it ``disturbed``, so that the card waited
+  for such a reason, the milliseconds of the recording are not judged.
 """
 
 from pathlib import Path
@@ -70,6 +71,7 @@ class MachineSummary(msgspec.Struct, frozen=True):
     """What it all ran on."""
 
     withheld_s: float
+    others_s: float
     disturbed: bool
 
 
@@ -108,7 +110,11 @@ def summarised(
             latency_ms=round(evidence.latency_ms, 1),
         ),
         uplink=UplinkSummary(microphone.lost_samples, microphone.overflows),
-        machine=MachineSummary(round(evidence.withheld_s, 2), disturbed(evidence)),
+        machine=MachineSummary(
+            withheld_s=round(evidence.denied.withheld_s, 2),
+            others_s=round(evidence.denied.others_s, 2),
+            disturbed=disturbed(evidence),
+        ),
         expectations=expectations,
     )
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from voice_agent.audio.pcm import silent_samples
 from voice_agent.demo.chronicle import Turn
-from voice_agent.demo.machine import withheld_s
+from voice_agent.demo.machine import denied
 from voice_agent.demo.script import Line
 from voice_agent.demo.server import ServerAddress
 from voice_agent.demo.stage import Display, Evidence, Recording, Stage, Utterance, Wait
@@ -57,11 +57,11 @@ async def converse(
             async with stage.performing():
                 display.begin(zero_of(card.events()))
                 tape = stage.agent.ports.speaker.tap(TAPE_S)
-                withheld_before_s = withheld_s()
+                before = denied((os.getpid(), server.pid))
                 said = await _say_all(stage, card, lines, spoken)
                 statistics, unbroken, ended = stage.agent.ports.statistics(), stage.unbroken, stage.ended
                 events = card.events()
-                withheld_meanwhile_s = withheld_s() - withheld_before_s
+                denied_us = denied((os.getpid(), server.pid)).since(before)
         played = card.played()
         import numpy as np
 
@@ -77,7 +77,7 @@ async def converse(
             faithful=np.array_equal(trimmed(_taken(tape)), trimmed(played)),
             rang=tuple(stage.rang),
             ended=ended,
-            withheld_s=withheld_meanwhile_s,
+            denied=denied_us,
         )
 
 
