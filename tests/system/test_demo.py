@@ -47,10 +47,13 @@ def hold(speech: str, out: Path) -> subprocess.CompletedProcess[str]:
 def test_the_demo_holds_its_conversation_and_leaves_everything_behind(
     speech: str, recognition: str, tmp_path: Path
 ) -> None:
+    began = monotonic()
     done = hold(speech, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     summary = json.loads((tmp_path / "summary.json").read_text())
+    machine = summary["machine"]
+    assert 0 <= machine["withheld_s"] + machine["others_s"] < (monotonic() - began) * (os.cpu_count() or 1)
     assert summary["ok"] is True
     assert summary["recognition"] == recognition
     assert all(expectation["met"] for expectation in summary["expectations"])

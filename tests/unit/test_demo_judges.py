@@ -114,8 +114,11 @@ def test_sound_outside_all_answers_is_stray() -> None:
 
 
 def test_waiting_counts_only_where_an_answer_sounds() -> None:
-    found = waiting(Wait(500.2, 150, 100.0), Wait(503.0, 3000, 30.0), Wait(507.1, 7150, 10.0))
-    assert waited_ms(found, answers(found)) == 40.0
+    found = waiting(Wait(500.2, 150, 100.0), Wait(503.0, 3000, 30.06), Wait(507.1, 7150, 10.0))
+    first, _ = spans = answers(found)
+    assert waited_ms(found, spans) == 40.1
+    assert waited_ms(waiting(Wait(503.0, first.begin, 30.0)), spans[:1]) == 30.0
+    assert waited_ms(waiting(Wait(503.0, first.end, 30.0)), spans[:1]) == 0.0
 
 
 def test_a_moment_has_its_sample_before_during_and_after_a_wait() -> None:
@@ -123,6 +126,8 @@ def test_a_moment_has_its_sample_before_during_and_after_a_wait() -> None:
     moments = 500.5, 500.95, 501.0, 501.5, 501.9, 502.0, 502.5
     assert [recording.position(at_s) for at_s in moments] == [500, 900, 900, 1400, 1700, 1700, 2200]
     assert replace(recording, waits=()).position(502.5) == 2500
+    assert replace(recording, waits=()).position(502.4996) == 2500
+    assert recording.position(499.0) == 0
 
 
 # --------------------------------------------------------------------------------------- verdicts
@@ -302,7 +307,7 @@ def test_a_person_is_not_judged_by_a_script() -> None:
 
 
 def test_the_summary_has_the_promised_shape(tmp_path: Path) -> None:
-    found = evidence()
+    found = replace(evidence(), denied=Denied(0.25, 1.5))
     summary = summarised(found, judged(found, LINES), mode="virtual", speech="en", recognition="moonshine")
     write_summary(tmp_path / "summary.json", summary)
     read = json.loads((tmp_path / "summary.json").read_text())
@@ -324,6 +329,7 @@ def test_the_summary_has_the_promised_shape(tmp_path: Path) -> None:
     ]
     assert read["playout"].keys() >= {"gaps", "gap_seconds", "lost_samples"}
     assert read["uplink"]["lost_samples"] == 0
+    assert read["machine"] == {"withheld_s": 0.25, "others_s": 1.5, "disturbed": False}
     assert read["expectations"][0] == {"name": "story: understood", "met": True, "reason": ""}
 
 

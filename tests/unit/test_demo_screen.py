@@ -10,9 +10,11 @@ import pytest
 
 from tests.fakes.demo_evidence import FACTS, LINES, RATE, ZERO_S, chronicle, evidence
 from voice_agent.demo.expectations import Expectation, judged
+from voice_agent.demo.machine import Denied
 from voice_agent.demo.picture import called, draw, envelope, fitted, subject
 from voice_agent.demo.recordings import write_recordings
 from voice_agent.demo.screen import Screen, headline
+from voice_agent.demo.stage import Evidence, Wait
 from voice_agent.demo.summary import Summary, summarised
 from voice_agent.dialogue import ServerFault
 
@@ -22,8 +24,8 @@ class Terminal(io.StringIO):
         return True
 
 
-def summary(*extra: Expectation) -> Summary:
-    found = evidence()
+def summary(*extra: Expectation, found: Evidence | None = None) -> Summary:
+    found = found or evidence()
     return summarised(
         found, [*judged(found, LINES), *extra], mode="virtual", speech="en", recognition="moonshine"
     )
@@ -82,6 +84,16 @@ def test_the_summary_names_the_figures_and_what_was_not_met() -> None:
     assert "1602 ms of 9000 ms were heard" in said
     assert "18 of 19 met" in said
     assert "not met: pigs fly (none did)" in said
+
+
+def test_what_others_took_is_told_only_if_something_had_to_wait_for_it() -> None:
+    robbed = replace(evidence(), denied=Denied(0.5, 2.25))
+    waited = replace(robbed, recording=replace(robbed.recording, waits=(Wait(506.0, 6000, 200.0),)))
+    for found, told in ((robbed, False), (waited, True)):
+        out = io.StringIO()
+        Screen(out).summarise(summary(found=found))
+        line = "others used 2.2 s of its processors, a hypervisor 0.5 s: the card had to wait"
+        assert (line in out.getvalue()) is told
 
 
 def test_the_headline_is_one_line_of_figures() -> None:
