@@ -163,6 +163,8 @@ static snd_pcm_sframes_t card_transfer(snd_pcm_ioplug_t *io, const snd_pcm_chann
                                        snd_pcm_uframes_t offset, snd_pcm_uframes_t size)
 {
     struct converter *c = enter(io);
+    if (c->room->elastic)
+        tick_now(c->room); /* until now the clock has waited for these samples, however late its tick is */
     snd_pcm_sframes_t count = least(size, c->playback ? c->size - queued(c) : queued(c));
     if (gone(c))
         count = -ENODEV;
