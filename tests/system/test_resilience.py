@@ -240,7 +240,6 @@ async def test_a_renewed_token_is_used_at_the_next_connection(tmp_path: Path) ->
             assert "AQVN" not in voice.log
 
 
-@pytest.mark.patient
 @pytest.mark.slow
 @pytest.mark.parametrize("pongs", [True, False], ids=["answers pings", "never answers"])
 def test_a_path_that_has_died_is_found_within_fifteen_seconds(tmp_path: Path, *, pongs: bool) -> None:
@@ -261,7 +260,6 @@ def test_a_path_that_has_died_is_found_within_fifteen_seconds(tmp_path: Path, *,
     asyncio.run(play())
 
 
-@pytest.mark.patient
 @pytest.mark.slow
 @scene
 async def test_an_idle_link_to_a_server_that_answers_no_pings_lives(tmp_path: Path) -> None:

@@ -198,7 +198,6 @@ def test_a_black_hole_is_found_by_the_kernel(streams: bool) -> None:
 # --------------------------------------------------------------------------------- the true numbers
 
 
-@pytest.mark.patient
 @pytest.mark.slow
 def test_every_black_hole_is_found_within_fifteen_seconds() -> None:
     async def fall(manners: Manners, *, ping_s: float | None, streams: bool = False) -> Observed:
