@@ -5,11 +5,13 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # The same examples every time where a red light must mean a new bug; new ones on a developer's machine.
-settings.register_profile("ci", derandomize=True, deadline=None)
-settings.register_profile("here", deadline=None)
+# How fast a machine draws them says nothing about the daemon.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", patient, derandomize=True)
+settings.register_profile("here", patient)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
