@@ -301,19 +301,17 @@ async def test_a_microphone_plugged_in_during_an_answer_waits_and_then_tears_it_
 async def test_a_microphone_that_brings_one_value_only_is_noticed_and_heard_again_at_once(
     tmp_path: Path,
 ) -> None:
-    noticed_s = []
     async with supervised(VirtualCard(tmp_path, elastic=True, noise_db=NOISE_DB)) as room:
         for fault in FLAT:
             await room.both_open()
             room.card.fault(fault)
-            broken = time.monotonic()
+            broken = room.card.played_samples()  # by its own clock, which waits for a busy machine
             await wait_until(lambda: room.conditions() == (Condition.OPEN, Condition.FAILED), "noticing")
-            noticed_s.append(time.monotonic() - broken)
+            assert (room.card.played_samples() - broken) / RATE < NOTICED_S
             assert "muted in hardware" in room.devices.state().input.reason
             room.card.heal()
             await wait_until(lambda: room.conditions()[1] is Condition.OPEN, "hearing", timeout_s=BACK_S)
         assert room.devices.state().opened == 2, "without reopening it"
-    assert min(noticed_s) < NOTICED_S, "a busy machine may take longer once"
 
 
 @in_own_process

@@ -7,6 +7,7 @@ import os
 import re
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
@@ -145,6 +146,33 @@ def test_arguments_that_are_too_long_are_called_that(tmp_path: Path) -> None:
                 )
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "said"),
+    [
+        (b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", NotDone, "64 KiB"),
+        (b"", NotRunning, "does not answer"),
+    ],
+)
+def test_who_is_not_listened_to_any_more_hears_why_if_it_was_said(
+    tmp_path: Path, answer: bytes, error: type[Exception], said: str
+) -> None:
+    path = tmp_path / "control"
+
+    def hear_little() -> None:
+        talker, _ = listener.accept()
+        with talker:
+            talker.recv(10)
+            talker.sendall(answer)
+
+    with socket.socket(socket.AF_UNIX) as listener, ThreadPoolExecutor() as beside:
+        listener.bind(str(path))
+        listener.listen()
+        hearing = beside.submit(hear_little)
+        with pytest.raises(error, match=said):
+            ask_for(Called, "POST", "tools/call?name=echo", path, body=b"x" * 5_000_000)
+        hearing.result()
 
 
 def test_the_port_of_the_metrics_runs_no_tools_even_where_it_takes_controls() -> None:

@@ -4,6 +4,7 @@ import http.client
 import os
 import socket
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -53,7 +54,8 @@ def ask_for(
     found = path or next(iter(candidates()))
     connection = _Connection(found, patience_s)
     try:
-        connection.request(method, f"{root}/{deed}".rstrip("/"), body, headers={"X-Voice-Agent": "cli"})
+        with suppress(BrokenPipeError):  # it would not hear more, and may have said why
+            connection.request(method, f"{root}/{deed}".rstrip("/"), body, headers={"X-Voice-Agent": "cli"})
         answer = connection.getresponse()
         status, content = answer.status, answer.read()
     except PermissionError as error:
