@@ -1,4 +1,4 @@
-"""What Prometheus' own programs say of rules and settings. ``make test-rules`` plays these."""
+"""What Prometheus' own programs say of rules and settings. ``make check-rules`` plays these."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
