@@ -20,8 +20,9 @@ DEVELOPING := $(VENV)/.installed-dev
 SUPPLYING := $(VENV)/.installed-supply
 CONTROLLING := .venv-ansible/.installed
 SETUP_SOURCES := pyproject.toml scripts/system-packages scripts/make-venv
-# Most tests wait for sound, so two share a processor; more than four would need the memory of as many models.
-ABREAST := --numprocesses 4 --dist worksteal
+# Most tests wait for sound, so two share a processor. Four took 2.3 GB at most: one for each GB that there is.
+ABREAST = --dist worksteal --numprocesses \
+	$(shell awk '/^MemTotal/ {n = int($$2 / 900000); print (n < 1 ? 1 : n > 4 ? 4 : n)}' /proc/meminfo)
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 export PIP_ROOT_USER_ACTION := ignore
 
